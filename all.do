@@ -1,0 +1,1 @@
+redo-ifchange client/redo lint types test

@@ -1,0 +1,695 @@
+#!/bin/sh
+# fmt: off
+"""":
+# The thin client of redod in Python, for where there is no C compiler: the same as redo.c beside it, part by part.
+# It is installed under every command name. It hands its invocation to the server, relays what comes back and ends as
+# the server says (docs/protocol.md); what the commands mean is not known here. Every import costs each call of a build,
+# so there are only built-in modules. To Python this is a docstring; sh runs it to find the interpreter of this install:
+# the virtual environment's, which may have been moved, else that of the script redod-server, else any.
+case $0 in */*) bin=${0%/*} ;; *) bin=. ;; esac
+[ -h "$0" ] && bin=$(readlink -f -- "$0") && bin=${bin%/*}
+python=$bin/python3
+if ! [ -e "$bin/../pyvenv.cfg" ]; then
+    python=
+    [ -r "$bin/redod-server" ] && read -r python < "$bin/redod-server"
+    python=${python#??}
+    case $python in */python*) ;; *) python=$(command -v python3) ;; esac
+fi
+[ -x "$python" ] && exec "$python" -I -S -X utf8 "$0" "$@"
+echo "${0##*/}: cannot run ${python:-python3}: it is missing; install redod again" >&2
+exit 1
+"""
+# fmt: on
+
+import _signal  # type: ignore[import-not-found]  # typeshed leaves it out; `signal` would import enum and its dozens
+import _socket
+import errno
+import posix
+import select
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+VERSION = "0.1.0"
+ARGUMENTS_MAX = 16 << 20
+"""Bytes of arguments and environment together."""
+
+FAILED, USAGE = 1, 2
+HEAD, CHUNK, BACKLOG = 5, 65536, 4096
+PAYLOAD_MAX = CHUNK + 1
+INVOKE, SIGNAL, STDIN, WINSIZE = 1, 2, 3, 4
+OUTPUT, READ_STDIN, EXIT, REFUSED = 16, 17, 18, 19
+PROTOCOL, NUMBER_OF_LIMITS = b"\0\1\0\0", 16
+FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT)
+
+SERVER_KEEPS = (
+    b"HOME=", b"USER=", b"LOGNAME=", b"PATH=", b"LANG=", b"LC_", b"TZ=", b"TMPDIR=",
+    b"XDG_RUNTIME_DIR=", b"XDG_STATE_HOME=", b"CI=", b"REDOD_",
+)  # fmt: skip
+
+USAGE_TEXT = b"""\
+usage: redod COMMAND
+  run              serve in the foreground, log to standard error
+  status [--json]  what the server is doing
+  stop             end the server
+  socket           print the path of the server's socket
+  units            systemd user units for this install
+The redo commands start a server by themselves. redod --version prints the version.
+"""
+
+
+class Standard:
+    """Descriptors 0-2 as they were when we started."""
+
+    open: "list[int]" = []  # noqa: RUF012 - there is one process and one state of its descriptors
+    terminals = 0
+    size = (0, 0)  # columns, rows
+
+
+# ---- Telling the user
+
+
+def encode(text: str) -> bytes:
+    """A name from the interpreter (argv) as the bytes it was."""
+    return text.encode(sys.getfilesystemencoding(), "surrogateescape")
+
+
+def fail(status: int, text: "bytes | str") -> "NoReturn":
+    if isinstance(text, str):
+        text = text.encode("utf-8", "surrogateescape")
+    if 2 in Standard.open:
+        try:  # noqa: SIM105 - contextlib is an import
+            posix.write(2, command + b": " + text + b"\n")
+        except OSError:
+            pass  # there is nobody left to tell
+    posix._exit(status)
+
+
+def die_by(number: int) -> "NoReturn":
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        _signal.signal(number, _signal.SIG_DFL)
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [number])
+    except (OSError, ValueError):
+        pass  # SIGKILL has no disposition to set
+    posix.kill(posix.getpid(), number)
+    posix._exit(128 + number)
+
+
+def reason(error: OSError) -> bytes:
+    return posix.strerror(error.errno or 0).encode()
+
+
+# ---- Descriptors 0-2
+
+
+def examine_standard_descriptors() -> None:
+    Standard.open = []
+    for fd in (0, 1, 2):
+        try:
+            Standard.size = posix.get_terminal_size(fd)
+            Standard.terminals |= 1 << fd
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                continue
+        Standard.open.append(fd)
+
+
+def occupy_standard_descriptors() -> None:
+    """Nothing that is opened later may become descriptor 0, 1 or 2."""
+    if len(Standard.open) == 3:
+        return
+    while (fd := posix.open("/dev/null", posix.O_RDWR)) <= 2:
+        posix.set_inheritable(fd, True)
+    posix.close(fd)
+
+
+def write_output(fd: int, data: "bytes | memoryview") -> None:
+    """A closed reader of standard output ends us as it ends any filter. One of standard error only loses the text."""
+    while data and fd in Standard.open:
+        try:
+            data = memoryview(data)[posix.write(fd, data) :]
+        except BlockingIOError:  # O_NONBLOCK is the caller's, and stays
+            poller = select.poll()
+            poller.register(fd, select.POLLOUT)
+            poller.poll()
+        except OSError as error:
+            if fd == 2:
+                Standard.open.remove(2)
+            elif error.errno == errno.EPIPE:
+                die_by(_signal.SIGPIPE)
+            else:
+                fail(FAILED, b"cannot write to standard output: " + reason(error))
+
+
+# ---- Where things are
+
+
+def read_file(path: str) -> bytes:
+    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    parts = []
+    while part := posix.read(fd, 1 << 20):
+        parts.append(part)
+    posix.close(fd)
+    return b"".join(parts)
+
+
+def environment() -> bytes:
+    """The `NAME=value` strings as they were passed, each with its NUL: Python itself may have set LC_CTYPE since."""
+    try:
+        return read_file("/proc/self/environ")
+    except OSError:
+        return b"".join(b"%s=%s\0" % item for item in posix.environ.items())
+
+
+def bindir() -> bytes:
+    """The directory of this file, symbolic links resolved, by the kernel."""
+    fd = posix.open(encode(sys.argv[0]), posix.O_PATH | posix.O_CLOEXEC)
+    path = posix.readlink(b"/proc/self/fd/%d" % fd)
+    posix.close(fd)
+    return path[: path.rindex(b"/")]
+
+
+def fnv1a(data: bytes) -> int:
+    """The 64-bit FNV-1a hash."""
+    value = 0xCBF29CE484222325
+    for byte in data:
+        value = (value ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return value
+
+
+def install_id() -> bytes:
+    """Names this install: another version, or the same one installed again, must have its own server."""
+    directory = bindir()
+    try:
+        mtime = posix.stat(directory + b"/redo").st_mtime_ns
+    except OSError:
+        mtime = 0
+    return b"%016x" % fnv1a(b"%s\0%s\0%d" % (directory, VERSION.encode(), mtime))
+
+
+def is_mine(directory: bytes, forbidden: int) -> bool:
+    try:
+        found = posix.stat(directory)
+    except OSError:
+        return False
+    return found.st_mode & 0o170000 == 0o040000 and found.st_uid == posix.geteuid() and not found.st_mode & forbidden
+
+
+def path_variable(name: bytes) -> bytes:
+    """An environment variable that holds an absolute path, else nothing (the rule of the XDG base directories)."""
+    value = posix.environ.get(name, b"")
+    return value if value.startswith(b"/") else b""
+
+
+def runtime_directory() -> bytes:
+    """The directory of the default socket."""
+    given = path_variable(b"XDG_RUNTIME_DIR")
+    if given and is_mine(given, 0):
+        return given + b"/redod"
+    usual = b"/run/user/%d" % posix.geteuid()
+    if is_mine(usual, 0o077):
+        return usual + b"/redod"
+    return b"%s/redod-%d" % (path_variable(b"TMPDIR") or b"/tmp", posix.geteuid())
+
+
+def check_private(directory: bytes) -> bool:
+    """Who could write there could hand us a server of his own. Returns whether the directory exists."""
+    try:
+        found = posix.lstat(directory)
+    except FileNotFoundError:
+        return False
+    if found.st_mode & 0o170000 != 0o040000:
+        fail(FAILED, directory + b" is not a directory; remove it, or set REDOD_SOCKET")
+    if found.st_uid != posix.geteuid():
+        owner = (directory, found.st_uid)
+        fail(FAILED, b"%s belongs to user %d, not to you; remove it, or set REDOD_SOCKET" % owner)
+    if found.st_mode & 0o077:
+        fail(FAILED, directory + b" is open to others; chmod 700 it, or set REDOD_SOCKET")
+    return True
+
+
+def socket_path() -> "tuple[bytes, bytes]":
+    """The socket's path, and the private directory to make for it; empty for a path that the user gave."""
+    given = posix.environ.get(b"REDOD_SOCKET", b"")
+    if given and not given.startswith(b"/"):
+        fail(USAGE, b"REDOD_SOCKET is " + given + b"; it must be an absolute path")
+    if given:
+        return given, b""
+    directory = runtime_directory()
+    return b"%s/%s.sock" % (directory, install_id()), directory
+
+
+def log_path(path: bytes) -> bytes:
+    return path.removesuffix(b".sock") + b".log"
+
+
+# ---- Connecting
+
+
+def address_of(path: bytes) -> "tuple[bytes, int]":
+    """What to connect or bind to, and a descriptor to close afterwards: unix(7) allows 108 bytes at most."""
+    if len(path) < 108:
+        return path, -1
+    directory, _, name = path.rpartition(b"/")
+    held = posix.open(directory or b"/", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    address = b"/proc/self/fd/%d/%s" % (held, name)
+    if len(address) >= 108:
+        fail(FAILED, b"the socket's name " + name + b" is too long; set REDOD_SOCKET to a shorter one")
+    return address, held
+
+
+def connect_server(path: bytes) -> "_socket.socket | None":
+    held = -1
+    server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        address, held = address_of(path)
+        server.connect(address)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ECONNREFUSED):
+            fail(FAILED, b"cannot connect to %s: %s; is it another user's?" % (path, reason(error)))
+        server.close()
+        return None
+    finally:
+        if held >= 0:
+            posix.close(held)
+    return server
+
+
+# ---- Starting the server
+
+
+def take_lock(path: bytes, directory: bytes) -> int:
+    """The directory may still have to be made. Returns a descriptor that holds the lock until it is closed."""
+    import fcntl
+
+    elsewhere = b"; set REDOD_SOCKET to another place"
+    try:
+        if directory:
+            posix.mkdir(directory, 0o700)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        fail(FAILED, b"cannot make " + directory + b": " + reason(error) + elsewhere)
+    if directory:
+        check_private(directory)
+    try:
+        flags = posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW
+        lock = posix.open(path + b".lock", flags, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError as error:
+        fail(FAILED, b"cannot lock " + path + b".lock: " + reason(error) + elsewhere)
+    return lock
+
+
+def listen_at(path: bytes) -> int:
+    """Only with the lock held, and after an attempt to connect: then a socket at that path is a dead server's."""
+    listening = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    address, held = address_of(path)
+    try:
+        if posix.lstat(path).st_mode & 0o170000 == 0o140000:
+            posix.unlink(path)
+    except FileNotFoundError:
+        pass
+    try:
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except OSError as error:
+        fail(FAILED, b"cannot listen at %s: %s; remove what is there, or set REDOD_SOCKET" % (path, reason(error)))
+    if held >= 0:
+        posix.close(held)
+    return listening.detach()
+
+
+def server_program() -> "list[bytes]":
+    """The server's command: the venv's Python, else the script that the installer gave the right interpreter."""
+    directory = bindir()
+    program = [directory + b"/redod-server"]
+    if posix.access(directory + b"/../pyvenv.cfg", posix.F_OK):
+        program = [directory + b"/python3", b"-I", b"-X", b"utf8", b"-m", b"redod"]
+    if not posix.access(program[0], posix.X_OK):
+        fail(FAILED, b"cannot run " + program[0] + b": it is missing; install redod again")
+    return program
+
+
+def exec_server(arguments: "list[bytes]", environ: "dict[bytes, bytes]") -> "NoReturn":
+    """Become `redod ARGUMENTS` in Python. That the interpreter ignores two signals at its start is not inherited."""
+    for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
+        _signal.signal(number, _signal.SIG_DFL)
+    program = server_program()
+    try:
+        posix.execve(program[0], program + arguments, environ)
+    except OSError as error:
+        fail(FAILED, b"cannot run " + program[0] + b": " + reason(error) + b"; install redod again")
+
+
+def variables(strings: bytes) -> "dict[bytes, bytes]":
+    pairs = (string.partition(b"=") for string in strings.split(b"\0"))
+    return {name: value for name, equals, value in pairs if equals and name}
+
+
+def prepare_server(listening: int, path: bytes, environ: "dict[bytes, bytes]") -> None:
+    """Pass the listening socket on as systemd does: sd_listen_fds(3). Signals ignored or blocked are the caller's."""
+    for number in _signal.valid_signals():
+        if number not in (_signal.SIGKILL, _signal.SIGSTOP):
+            _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
+    posix.dup2(listening, 3)
+    posix.set_inheritable(3, True)
+    posix.closerange(4, posix.sysconf("SC_OPEN_MAX"))
+    environ.update({b"LISTEN_FDS": b"1", b"LISTEN_PID": b"%d" % posix.getpid(), b"REDOD_SOCKET": path})
+
+
+def become_daemon(listening: int, log: int, path: bytes) -> "NoReturn":
+    null = posix.open("/dev/null", posix.O_RDWR)
+    posix.chdir("/")
+    posix.umask(0o077)
+    posix.dup2(null, 0)
+    posix.dup2(null, 1)
+    posix.dup2(log, 2)
+    Standard.open = [0, 1, 2]
+    kept = variables(b"\0".join(item for item in environment().split(b"\0") if item.startswith(SERVER_KEEPS)))
+    prepare_server(listening, path, kept)
+    exec_server([b"run"], kept)
+
+
+def spawn_server(listening: int, path: bytes) -> None:
+    """Two forks: the server is no child of ours, and being no session leader it cannot come by a terminal."""
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC | posix.O_NOFOLLOW
+    log = posix.open(log_path(path), flags, 0o600)
+    child = posix.fork()
+    if child == 0:
+        posix.setsid()
+        if posix.fork() == 0:
+            become_daemon(listening, log, path)
+        posix._exit(0)
+    if posix.waitpid(child, 0)[1] != 0:
+        fail(FAILED, "cannot start the server: fork failed; end some processes and try again")
+    posix.close(log)
+
+
+def start_server(path: bytes, directory: bytes) -> "_socket.socket":
+    """The lock makes one of many clients start the server; the kernel queues us until it accepts, so nobody polls."""
+    mask = posix.umask(0o077)
+    lock = take_lock(path, directory)
+    server = connect_server(path)
+    if server is None:
+        server_program()
+        listening = listen_at(path)
+        spawn_server(listening, path)
+        server = connect_server(path)
+        if server is None:
+            fail(FAILED, b"the server did not start; see " + log_path(path))
+        posix.close(listening)
+    posix.close(lock)
+    posix.umask(mask)
+    return server
+
+
+# ---- The invocation
+
+
+def unsigned(size: int, value: int) -> bytes:
+    return (value & (1 << 8 * size) - 1).to_bytes(size, "big")
+
+
+def working_directory() -> bytes:
+    try:
+        return posix.getcwdb()
+    except FileNotFoundError:
+        fail(FAILED, "the current directory no longer exists; change to one that does")
+    except OSError as error:
+        fail(FAILED, b"cannot find the current directory: " + reason(error) + b"; change to another one")
+
+
+def limits() -> bytes:
+    import resource
+
+    every = (limit for i in range(NUMBER_OF_LIMITS) for limit in resource.getrlimit(i))
+    return b"".join(unsigned(8, limit) for limit in every)
+
+
+def field(tag: int, value: bytes) -> bytes:
+    return unsigned(1, tag) + unsigned(4, len(value)) + value
+
+
+def frame(kind: int, payload: bytes) -> bytes:
+    return unsigned(4, len(payload)) + unsigned(1, kind) + payload
+
+
+def invocation(arguments: "list[bytes]", cwd: bytes) -> bytes:
+    mask = posix.umask(0)
+    posix.umask(mask)
+    args = b"".join(argument + b"\0" for argument in arguments)
+    environ = environment()
+    if len(args) + len(environ) > ARGUMENTS_MAX:
+        text = "arguments and environment are longer than %d bytes; name fewer targets at once"
+        fail(USAGE, text % ARGUMENTS_MAX)
+    columns, rows = Standard.size
+    values = (
+        PROTOCOL,
+        VERSION.encode(),
+        command,
+        args,
+        cwd,
+        environ,
+        unsigned(4, mask),
+        limits(),
+        unsigned(1, sum(1 << fd for fd in Standard.open)),
+        unsigned(1, Standard.terminals) + unsigned(2, rows) + unsigned(2, columns),
+    )
+    return frame(INVOKE, b"".join(field(tag, value) for tag, value in enumerate(values, 1)))
+
+
+def send_invocation(server: "_socket.socket", message: bytes) -> None:
+    """The descriptors go with the first byte. A server that closed early may have said why: that is read later."""
+    fds = b"".join(fd.to_bytes(4, sys.byteorder) for fd in Standard.open)
+    rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds)] if fds else []
+    left = memoryview(message)
+    try:
+        while left:
+            left = left[server.sendmsg([left], rights) :]
+            rights = []
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ECONNRESET):
+            fail(FAILED, b"cannot talk to the server: " + reason(error))
+
+
+# ---- The connection, once the invocation is sent
+
+
+class Relay:
+    """Signals and standard input one way, output the other. A signal's frame never goes into the middle of another."""
+
+    def __init__(self, server: "_socket.socket", path: bytes) -> None:
+        self.server = server
+        self.path = path
+        self.asked = False  # READ_STDIN came
+        self.streaming = False  # and the end was not sent yet
+        self.left = memoryview(b"")  # of the STDIN frame on its way
+        self.last = False  # it is the end of the input
+        self.waiting: list[bytes] = []  # frames of signals that came while a STDIN frame was partly sent
+        self.caught = [number for number in FORWARDED if _signal.getsignal(number) != _signal.SIG_IGN]
+        self.wakeup = -1
+
+    def catch_signals(self) -> None:
+        """Only with the invocation sent: until here to die is the right answer to a signal.
+
+        Python runs handlers between two bytecodes: without the pipe a signal just before poll(2) would go unseen.
+        """
+        self.wakeup, told = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
+        _signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+        for number in self.caught:
+            _signal.signal(number, self.on_signal)
+        if Standard.terminals:
+            _signal.signal(_signal.SIGWINCH, self.on_resize)
+
+    def on_signal(self, number: int, _frame: object) -> None:
+        for each in self.caught:
+            _signal.signal(each, _signal.SIG_DFL)  # the next one kills at once
+        self.send_between(frame(SIGNAL, unsigned(1, number)))
+
+    def on_resize(self, _number: int, _frame: object) -> None:
+        try:
+            columns, rows = posix.get_terminal_size(Standard.terminals.bit_length() - 1)
+        except OSError:
+            return
+        self.send_between(frame(WINSIZE, unsigned(2, rows) + unsigned(2, columns)))
+
+    def send_between(self, message: bytes) -> None:
+        if self.left:
+            self.waiting.append(message)
+            return
+        try:  # noqa: SIM105 - contextlib is an import
+            self.server.send(message)
+        except OSError:
+            pass  # the server is gone, and the next read says so
+
+    def send_input(self) -> None:
+        try:
+            self.left = self.left[self.server.send(self.left, _socket.MSG_DONTWAIT) :]
+        except BlockingIOError:
+            return
+        except OSError:  # the server wants no more; what it says is read next
+            self.left, self.last = memoryview(b""), True
+        if not self.left:
+            self.streaming = not self.last
+            while self.waiting:
+                self.send_between(self.waiting.pop(0))
+
+    def read_input(self) -> None:
+        try:
+            data = posix.read(0, CHUNK)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            fail(FAILED, b"cannot read standard input: " + reason(error))
+        self.last = not data
+        self.left = memoryview(frame(STDIN, data))
+        self.send_input()
+
+    def wait(self) -> None:
+        """Return when there is something to receive; send standard input meanwhile, if the server wants it."""
+        readable = 0
+        while not readable:
+            poller = select.poll()
+            poller.register(self.wakeup, select.POLLIN)
+            poller.register(self.server, select.POLLIN | (select.POLLOUT if self.left else 0))
+            if self.streaming and not self.left:
+                poller.register(0, select.POLLIN)
+            ready = dict(poller.poll())
+            if self.wakeup in ready:
+                posix.read(self.wakeup, 512)
+            readable = ready.get(self.server.fileno(), 0) & ~select.POLLOUT
+            if ready.get(self.server.fileno(), 0) & select.POLLOUT:
+                self.send_input()
+            if 0 in ready:
+                self.read_input()
+
+    def obey(self, kind: int, payload: memoryview) -> None:
+        first, size = payload[0] if payload else -1, len(payload)
+        if kind == OUTPUT and first in (1, 2):
+            write_output(first, payload[1:])
+        elif kind == READ_STDIN and size == 0 and not self.asked:
+            self.asked = self.streaming = True
+        elif kind == EXIT and size == 2 and first == 0:
+            posix._exit(payload[1])
+        elif kind == EXIT and size == 2 and first == 1:
+            die_by(payload[1])
+        elif kind == REFUSED and size >= 1:
+            fail(first, bytes(payload[1:]))
+        else:
+            refuse_frame(kind, size)
+
+    def obey_all(self, data: bytes) -> bytes:
+        """Obey the frames that are complete; return the rest."""
+        view, used = memoryview(data), 0
+        while len(data) - used >= HEAD:
+            size = int.from_bytes(view[used : used + 4], "big")
+            if size > PAYLOAD_MAX:
+                refuse_frame(view[used + 4], size)
+            end = used + HEAD + size
+            if end > len(data):
+                break
+            self.obey(view[used + 4], view[used + HEAD : end])
+            used = end
+        return data[used:]
+
+    def run(self) -> "NoReturn":
+        self.catch_signals()
+        data = b""
+        while True:
+            self.wait()
+            try:
+                more = self.server.recv(2 * CHUNK)
+            except ConnectionResetError:
+                more = b""
+            if not more:
+                fail(FAILED, b"the server ended without an answer; see " + log_path(self.path) + b", then try again")
+            data = self.obey_all(data + more)
+
+
+def refuse_frame(kind: int, size: int) -> "NoReturn":
+    what = f"the server sent a frame of type {kind} and {size} bytes that this client does not know"
+    fail(FAILED, what + "; stop the server (redod stop) and try again")
+
+
+# ---- redod
+
+
+def say(fd: int, text: bytes, status: int) -> "NoReturn":
+    write_output(fd, text)
+    posix._exit(status)
+
+
+def run_server(arguments: "list[bytes]", path: bytes, directory: bytes) -> "NoReturn":
+    environ = variables(environment())
+    if b"LISTEN_FDS" not in environ or environ.get(b"LISTEN_PID") != b"%d" % posix.getpid():
+        server_program()
+        mask = posix.umask(0o077)
+        take_lock(path, directory)  # let go by execve(2)
+        if connect_server(path):
+            fail(FAILED, "redod is already running; redod stop ends it")
+        prepare_server(listen_at(path), path, environ)
+        posix.umask(mask)
+    exec_server(arguments, environ)
+
+
+def without_server(arguments: "list[bytes]") -> None:
+    """What redod does without a server; returns for the subcommands that ask a running one."""
+    word = arguments[0] if arguments else b""
+    if not arguments:
+        say(2, USAGE_TEXT, USAGE)
+    if word in (b"--help", b"-h"):
+        say(1, USAGE_TEXT, 0)
+    if word == b"units":
+        exec_server(arguments, variables(environment()))
+    if word == b"run":
+        run_server(arguments, *socket_path())
+    if word == b"socket":
+        say(1, socket_path()[0] + b"\n", 0)
+
+
+# ---- Everything
+
+
+def find_server(path: bytes, directory: bytes, arguments: "list[bytes]") -> "_socket.socket":
+    """`redod` asks a running server and starts none."""
+    if not directory or check_private(directory):
+        server = connect_server(path)
+        if server is not None:
+            return server
+    if command == b"redod":
+        say(2, b"redod is not running\n", 0 if arguments[0] == b"stop" else FAILED)
+    return start_server(path, directory)
+
+
+def main(arguments: "list[bytes]") -> "NoReturn":
+    examine_standard_descriptors()
+    occupy_standard_descriptors()
+    if arguments == [b"--version"]:
+        say(1, b"%s (redod) %s\n" % (command, VERSION.encode()), 0)
+    if command == b"redod":
+        without_server(arguments)
+    cwd = working_directory()
+    path, directory = socket_path()
+    server = find_server(path, directory, arguments)
+    send_invocation(server, invocation(arguments, cwd))
+    Relay(server, path).run()
+
+
+command = encode(sys.argv[0]).rpartition(b"/")[2] or b"redo"
+
+if __name__ == "__main__":
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    try:
+        main([encode(argument) for argument in sys.argv[1:]])
+    except OSError as error:
+        fail(FAILED, reason(error) + b"; nothing more is known")
+    except Exception as error:
+        fail(FAILED, f"an error in the client itself: {error!r}; please report it")

@@ -1,0 +1,1 @@
+rm -f hello cc greetings.h ./*.o

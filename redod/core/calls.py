@@ -1,0 +1,137 @@
+"""Calls: a list of targets, gone through in order.
+
+A call goes on to its next target as soon as the last one has begun to be built (or needs nothing), so that at most one
+target of it
+waits for a token; with a serial pool, only when the last one is over.
+"""
+
+from redod.core import instructions as do
+from redod.core.graph import Kind, Node
+from redod.core.model import Call, Want, World
+from redod.core.moves import clients_of, declare, park, refuse_cycle, reply, show_job
+from redod.core.paths import relative, show
+from redod.core.settle import settle
+from redod.core.stamps import Moment, Stamp
+from redod.core.states import JobState, WantState
+
+_LARGEST_BATCH = 512
+_BEGINNING = (WantState.WANTED, WantState.CHECKING, WantState.QUEUED)
+
+
+def advance(world: World, call: Call) -> None:
+    """Go on with a call as far as is possible without waiting."""
+    while not call.over and not call.looking and not _must_wait(call):
+        if call.position == len(call.targets) or (call.status and not call.session.keep_going):
+            if not call.pending:
+                _complete(world, call)
+            return
+        node = call.targets[call.position]
+        if _may_be_source(call, node):
+            _look(world, call)
+            return
+        call.position += 1
+        _request(world, call, node)
+
+
+def _must_wait(call: Call) -> bool:
+    if call.pool.serial:
+        return bool(call.pending)
+    return call.newest is not None and call.newest.state in _BEGINNING
+
+
+def _may_be_source(call: Call, node: Node) -> bool:
+    return (
+        node.kind is not Kind.TARGET
+        and not call.force
+        and node not in call.session.wants
+        and node not in call.session.failed
+        and node not in call.looked
+    )
+
+
+def _look(world: World, call: Call) -> None:
+    """Look at the next targets together, as long as they may all be sources."""
+    for node in call.targets[call.position : call.position + call.batch]:
+        if not _may_be_source(call, node):
+            break
+        call.looking.append(node)
+    world.tell(do.Observe(call, [node.path for node in call.looking]))
+
+
+def looked(world: World, call: Call, stamps: list[Stamp], moment: Moment) -> None:
+    """What the targets that were looked at are: sources are declared as they are now; the first that is none is
+    wanted.
+    """
+    nodes, call.looking = call.looking, []
+    if call.over:
+        return
+    call.batch = min(call.batch * 2, _LARGEST_BATCH)
+    for node, stamp in zip(nodes, stamps, strict=True):
+        if settle(world.graph, node, stamp, moment):
+            world.tell(do.Record(node))
+        if not stamp.exists or stamp.is_directory:
+            # What comes after it is looked at again once it is built: its script may make those too.
+            call.batch = 1
+            call.looked = {node}
+            break
+        call.position += 1
+        warn_if_edited(world, call, node)
+        declare(call, node)
+    world.to_advance.append(call)
+
+
+def unseen(world: World, call: Call, text: str) -> None:
+    """What is on the disk cannot be found out: the targets that were looked at fail."""
+    call.position += len(call.looking)
+    call.looking = []
+    call.status = call.status or 1
+    for client in clients_of(call):
+        world.tell(do.Complain(client, text))
+    world.to_advance.append(call)
+
+
+def warn_if_edited(world: World, call: Call, node: Node) -> None:
+    """Tell the user, once a session, that a target is kept because it was edited."""
+    if node.kind is Kind.OVERRIDDEN and node not in call.session.warned:
+        call.session.warned.add(node)
+        for client in clients_of(call):
+            world.tell(do.Complain(client, f"{show(relative(node.path, client.cwd))} - you modified it; skipping"))
+
+
+def _request(world: World, call: Call, node: Node) -> None:
+    session = call.session
+    if node in session.failed and not call.force:
+        call.status = call.status or 1
+        declare(call, node)
+        return
+    want = session.wants.get(node)
+    if want is None or (call.force and want.state is WantState.RUNNING):
+        want = Want(session, node, force=call.force, order=(*call.order, call.position), pool=call.pool)
+        session.wants[node] = want
+        world.to_begin.append(want)
+    want.force = want.force or call.force
+    call.newest = want
+    call.pending.add(want)
+    want.calls.append(call)
+    if refuse_cycle(world, call, want):
+        return
+    if want.state not in (WantState.WANTED, WantState.CHECKING):
+        park(world, want)
+    if want.job is not None:
+        show_job(world, call, want.job)
+
+
+def _complete(world: World, call: Call) -> None:
+    """All targets are over: answer, as soon as the caller's job has its token back."""
+    if call.owner is not None:
+        owner = call.owner
+        call.over = True
+        call.session.calls.discard(call)
+        owner.ahead = None
+        world.to_begin.append(owner)
+    elif call.job is not None and call.job.state is JobState.PARKED:
+        call.resuming = True
+        call.job.pool.line(call.session).resuming.append(call)
+        world.pools.add(call.job.pool)
+    else:
+        reply(world, call)

@@ -1,0 +1,198 @@
+"""The check: walks the recorded graph below one target and says whether it must be built.
+
+The walk is iterative (a chain of 100,000 targets must not meet the recursion limit) and asks for what it needs to
+see of the disk: `run` returns either a verdict or the paths to observe; the caller answers with `observed` and
+runs it again. It stops at the first reason to build, because the script that runs then asks for everything else itself.
+"""
+
+from collections.abc import Set
+
+from redod.core.dofiles import candidates
+from redod.core.graph import DepKind, Graph, Kind, Node
+from redod.core.paths import name_of
+from redod.core.settle import settle
+from redod.core.stamps import Moment, Stamp, difference
+from redod.core.verdicts import Clean, Dirty, Reason, Source, Undecided, Verdict, Why
+
+
+class _Frame:
+    """One target on the way down."""
+
+    __slots__ = ("better", "first", "index", "looked", "node")
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.index = -1
+        """The dependency to judge next; -1: the target itself."""
+        self.looked = False
+        self.better: bytes = b""
+        """A name that now comes before the recorded dofile."""
+        self.first: list[Node] = []
+        """Targets with checksums that must be built before this one can be judged."""
+
+
+class Check:
+    """Judges `root` for a session that began in `epoch`.
+
+    `changed` collects targets whose record changed by what was seen (edited by hand, gone).
+    """
+
+    __slots__ = (
+        "_asked", "_differs", "_epoch", "_failed", "_graph", "_results", "_seen_absent", "_stack", "changed",
+        "root",
+    )  # fmt: skip
+
+    def __init__(self, graph: Graph, root: Node, epoch: int, failed: Set[Node] = frozenset()) -> None:
+        self.root = root
+        self.changed: list[Node] = []
+        self._graph = graph
+        self._epoch = epoch
+        self._failed = failed
+        """Targets that failed in this session: they will not be built again in it."""
+        self._stack = [_Frame(root)]
+        self._results: dict[Node, Verdict | None] = {root: None}
+        """None: on the way down, so meeting it again is a loop."""
+        self._seen_absent: set[bytes] = set()
+        """`default*` names, which many targets pass over."""
+        self._asked: list[bytes] = []
+        self._differs: dict[Node, str] = {}
+        """Targets that are not as they were built, with the field of the stamp that tells."""
+
+    def run(self) -> Verdict | list[bytes]:
+        """A verdict on the root, or the paths that must be observed before there can be one."""
+        while self._stack:
+            frame = self._stack[-1]
+            if not frame.looked:
+                frame.looked = True
+                self._asked = self._to_observe(frame.node)
+                if self._asked:
+                    return self._asked
+            verdict = self._judge(frame)
+            if verdict is not None:
+                self._results[frame.node] = verdict
+                if isinstance(verdict, Clean):
+                    frame.node.verified = max(frame.node.verified, self._epoch)
+                self._stack.pop()
+        result = self._results[self.root]
+        assert result is not None
+        return result
+
+    def observed(self, stamps: list[Stamp], moment: Moment) -> None:
+        """What the paths that `run` returned look like, in the same order."""
+        frame = self._stack[-1]
+        for path, stamp in zip(self._asked, stamps, strict=True):
+            node = self._graph.find(path)
+            if node is not None:
+                self._settle(node, stamp, moment)
+        passed_over = self._passed_over(frame.node)
+        if not passed_over:
+            return
+        seen = dict(zip(self._asked, stamps, strict=True))
+        for path in passed_over:
+            if path in seen and seen[path].exists:
+                frame.better = path
+                return
+            if name_of(path).startswith(b"default."):
+                self._seen_absent.add(path)
+
+    def _settle(self, node: Node, stamp: Stamp, moment: Moment) -> None:
+        recorded = node.stamp
+        if settle(self._graph, node, stamp, moment):
+            self.changed.append(node)
+        elif node.kind is Kind.TARGET and recorded is not None and (differs := difference(recorded, stamp)):
+            self._differs[node] = differs
+
+    def _to_observe(self, node: Node) -> list[bytes]:
+        wanted = [node.path] if node.observed < self._epoch else []
+        if node.kind is not Kind.TARGET or node.verified >= self._epoch:
+            return wanted
+        wanted.extend(self._passed_over(node))
+        wanted.extend(dep.node.path for dep in node.deps if dep.node.observed < self._epoch)
+        return wanted
+
+    def _passed_over(self, node: Node) -> list[bytes]:
+        if node.kind is not Kind.TARGET or node.dofile is None:
+            return []
+        names = []
+        for candidate in candidates(node.path):
+            if candidate.path == node.dofile.path:
+                break
+            if candidate.path not in self._seen_absent:
+                names.append(candidate.path)
+        return names
+
+    def _judge(self, frame: _Frame) -> Verdict | None:
+        """The verdict on a frame's target; None when another target must be judged first (it is on the stack now)."""
+        node = frame.node
+        if frame.index < 0:
+            verdict = self._judge_itself(frame)
+            if verdict is not None:
+                return verdict
+            frame.index = 0
+        deps = node.deps
+        while frame.index < len(deps):
+            dep = deps[frame.index]
+            reason: Reason | None
+            if dep.kind is DepKind.IFCREATE:
+                reason = Reason(Why.CREATED, dep.node.path) if dep.node.stamp and dep.node.stamp.exists else None
+            elif dep.late:
+                reason = Reason(Why.LATE, dep.node.path)
+            else:
+                if self._descend(frame, dep.node):
+                    return None
+                reason = self._dependency(frame, dep.node, dep.version)
+            if reason is not None:
+                return Dirty(reason)
+            frame.index += 1
+        return Undecided(tuple(dict.fromkeys(frame.first))) if frame.first else Clean()
+
+    def _judge_itself(self, frame: _Frame) -> Verdict | None:
+        node = frame.node
+        if node.kind is not Kind.TARGET:
+            return self._judge_untargeted(node)
+        if node.verified >= self._epoch:
+            return Clean()
+        assert node.stamp is not None
+        if node.status is None:
+            return Dirty(Reason(Why.NEVER_BUILT if node.dofile is None or node.stamp.exists else Why.MISSING))
+        if node.status != 0:
+            return Dirty(Reason(Why.FAILED))
+        if node in self._differs:
+            return Dirty(Reason(Why.STAMP, detail=self._differs[node]))
+        if node.always:
+            return Dirty(Reason(Why.ALWAYS))
+        if frame.better:
+            return Dirty(Reason(Why.BETTER_DOFILE, frame.better))
+        return None
+
+    def _judge_untargeted(self, node: Node) -> Verdict:
+        if node.stamp is not None and node.stamp.exists:
+            return Source(edited=node.kind is Kind.OVERRIDDEN)
+        return Dirty(Reason(Why.NEVER_BUILT))
+
+    def _descend(self, frame: _Frame, node: Node) -> bool:
+        """Whether a dependency must be judged first; it is then on the stack."""
+        if node.kind is not Kind.TARGET or node in self._results:
+            return False
+        self._results[node] = None
+        self._stack.append(_Frame(node))
+        return True
+
+    def _dependency(self, frame: _Frame, node: Node, version: int) -> Reason | None:
+        """Why a judged dependency makes the frame's target out of date."""
+        if node.kind is Kind.TARGET:
+            verdict = self._results[node]
+            if verdict is None:
+                return Reason(Why.LOOP, node.path)
+            if isinstance(verdict, Undecided):
+                frame.first.extend(verdict.first)
+                return None
+            if isinstance(verdict, Dirty):
+                if not node.checksum or node in self._failed:
+                    return Reason(Why.DEPENDENCY, node.path)
+                frame.first.append(node)
+                return None
+        if node.version == version:
+            return None
+        gone = node is frame.node.dofile and not (node.stamp and node.stamp.exists)
+        return Reason(Why.DOFILE_GONE if gone else Why.CHANGED, node.path)

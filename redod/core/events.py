@@ -1,0 +1,131 @@
+"""What the shell tells the core. Past tense: these things have happened."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from redod.core.stamps import Stamp
+
+if TYPE_CHECKING:
+    from redod.core.model import Call, Job, Session, Want
+    from redod.core.outcome import Produced
+
+
+class CallMade(NamedTuple):
+    """A call was made (see `Scheduler.call`)."""
+
+    call: "Call"
+
+
+class Observed(NamedTuple):
+    """What the paths of an `Observe` look like, in its order. `now_ns`: the wall clock before, in nanoseconds."""
+
+    subject: "Want | Call"
+    stamps: list[Stamp]
+    now_ns: int
+
+
+class ObserveFailed(NamedTuple):
+    """It cannot be found out what is there: a directory that we may not search, a disk that fails."""
+
+    subject: "Want | Call"
+    text: str
+
+
+class JobStarted(NamedTuple):
+    """`before`: the target when the script started; `started_ns`: that moment by the file system's clock, in
+    nanoseconds.
+    """
+
+    job: "Job"
+    before: Stamp
+    started_ns: int
+
+
+class StartFailed(NamedTuple):
+    """The script could not be started."""
+
+    job: "Job"
+    text: str
+
+
+class JobExited(NamedTuple):
+    """The script has ended with this exit status, or by the signal `-status`."""
+
+    job: "Job"
+    status: int
+
+
+class PipeClosed(NamedTuple):
+    """The last holder has closed the job's completion pipe."""
+
+    job: "Job"
+
+
+class HoldersReported(NamedTuple):
+    """The user was told who keeps the job's pipe open: it may take long, so the token goes to others."""
+
+    job: "Job"
+
+
+class Examined(NamedTuple):
+    """What the script made."""
+
+    job: "Job"
+    produced: "Produced"
+
+
+class Installed(NamedTuple):
+    """The output is in place; the target's stamp now."""
+
+    job: "Job"
+    stamp: Stamp
+
+
+class InstallFailed(NamedTuple):
+    """The output could not be put in place; the old target is as it was."""
+
+    job: "Job"
+    text: str
+
+
+class Created(NamedTuple):
+    """The script declared that it depends on these paths not existing, and they do not."""
+
+    job: "Job"
+    paths: list[bytes]
+
+
+class AlwaysDeclared(NamedTuple):
+    """The script called redo-always."""
+
+    job: "Job"
+
+
+class ChecksumGiven(NamedTuple):
+    """The script called redo-stamp; the hash of what it was given."""
+
+    job: "Job"
+    checksum: bytes
+
+
+class CallLeft(NamedTuple):
+    """The client of this call is gone."""
+
+    call: "Call"
+
+
+class SessionCancelled(NamedTuple):
+    """The user does not want the session any more."""
+
+    session: "Session"
+
+
+class Rechecked(NamedTuple):
+    """The session must look at everything again."""
+
+    session: "Session"
+
+
+Event = (
+    CallMade | Observed | ObserveFailed | JobStarted | StartFailed | JobExited | PipeClosed | HoldersReported | Examined
+    | Installed | InstallFailed | Created | AlwaysDeclared | ChecksumGiven | CallLeft | SessionCancelled | Rechecked
+)  # fmt: skip

@@ -1,0 +1,147 @@
+"""The graph: every file that builds have named, and what each target was made from.
+
+It knows what was recorded. It does not know what is true on disk now (see `stamps`, `check`), what is being
+built (`scheduler`), or how it is stored (`redod.store`).
+"""
+
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import NamedTuple
+
+from redod.core.stamps import Stamp
+
+
+class Kind(IntEnum):
+    """What a file is to us. The store holds these numbers."""
+
+    UNKNOWN = 0
+    """Named by something (an ifcreate, a target that was wanted and never built), never made and never a source."""
+    SOURCE = 1
+    """Exists, and we did not make it."""
+    TARGET = 2
+    """The last build that succeeded made it, or found that there is nothing to make (a phony target)."""
+    OVERRIDDEN = 3
+    """A target that the user edited: a source until it is deleted."""
+
+
+class DepKind(IntEnum):
+    """The store holds these numbers."""
+
+    IFCHANGE = 0
+    IFCREATE = 1
+
+
+class Dep(NamedTuple):
+    """One recorded dependency: the other file and its version as the dependent saw it.
+
+    `late`: the file, a source, changed after the job that declares it had started, so the job may have read the older
+    bytes. Such a dependency counts as changed once.
+    """
+
+    kind: DepKind
+    node: "Node"
+    version: int
+    late: bool = False
+
+
+class LogPlace(NamedTuple):
+    """Where a target's last log is kept: segment number, then offset and length in bytes."""
+
+    segment: int
+    offset: int
+    length: int
+
+
+class Node:
+    """A file, known by its canonical absolute path.
+
+    `version` names the file's present content: it gets a fresh number whenever the file changes (a source's stamp
+    differs, a target was rebuilt without the same checksum), and dependents compare the number they saw.
+    Versions are unique across workspaces and restarts, so equality is all they are good for. 0: never seen.
+    """
+
+    __slots__ = (
+        "always",
+        "checksum",
+        "deps",
+        "dofile",
+        "kind",
+        "log",
+        "observed",
+        "path",
+        "stamp",
+        "status",
+        "verified",
+        "version",
+        "workspace",
+    )  # fmt: skip
+
+    def __init__(self, path: bytes) -> None:
+        self.path = path
+        self.kind = Kind.UNKNOWN
+        self.stamp: Stamp | None = None
+        """As it was last observed (a source) or left by its last build (a target)."""
+        self.version = 0
+        self.checksum = b""
+        """What redo-stamp was given in the last build; empty: it was not called."""
+        self.status: int | None = None
+        """The last run's status: 0 succeeded, else failed; None: never built, or out of date for sure."""
+        self.always = False
+        """The last build called redo-always."""
+        self.dofile: Node | None = None
+        """The script of the last build. The names of the search before it were absent then (not stored: they follow
+        from the rule).
+        """
+        self.deps: tuple[Dep, ...] = ()
+        """The dofile first, then in the order of declaration."""
+        self.log: LogPlace | None = None
+        self.workspace = 0
+        """The number of the open workspace whose store holds this target; 0: none yet."""
+        self.observed = 0
+        """The epoch in which `stamp` was last compared with the disk. Not stored."""
+        self.verified = 0
+        """A session that began in this epoch or before may take the target for up to date. Not stored."""
+
+    def __repr__(self) -> str:
+        return f"<{self.kind.name} {self.path!r} v{self.version}>"
+
+    @property
+    def is_target(self) -> bool:
+        return self.kind is Kind.TARGET
+
+
+class Graph:
+    """All nodes by path, and the source of fresh versions.
+
+    `first_version` is above every version handed out by an earlier graph; microseconds since the epoch do, since no
+    daemon
+    hands out a million versions a second.
+    """
+
+    def __init__(self, first_version: int) -> None:
+        self._nodes: dict[bytes, Node] = {}
+        self._version = first_version
+
+    def node(self, path: bytes) -> Node:
+        """The node of this canonical path; made on first use."""
+        found = self._nodes.get(path)
+        if found is None:
+            found = self._nodes[path] = Node(path)
+        return found
+
+    def find(self, path: bytes) -> Node | None:
+        return self._nodes.get(path)
+
+    def fresh_version(self) -> int:
+        self._version += 1
+        return self._version
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._nodes.values())
+
+    def remove(self, path: bytes) -> None:
+        """Forget a node that nothing refers to any more."""
+        self._nodes.pop(path, None)

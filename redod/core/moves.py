@@ -1,0 +1,148 @@
+"""The moves that several deciding modules make: waiting, being answered, and being over."""
+
+from redod.core import instructions as do
+from redod.core.graph import DepKind, Kind, Node
+from redod.core.model import Call, Job, Want, World
+from redod.core.paths import directory_of, relative, show
+from redod.core.states import JobState, WantState
+from redod.core.waits import find_cycle
+
+CYCLE = 208
+"""The status of a target that would have to wait for itself."""
+
+
+def clients_of(call: Call) -> list[Call]:
+    """The calls of clients that wait for this call: itself, or those that want what an internal call is made for."""
+    found: list[Call] = []
+    todo = [call]
+    while todo:
+        here = todo.pop()
+        if here.owner is None:
+            found.append(here)
+        else:
+            todo.extend(here.owner.calls)
+    return found
+
+
+def park(world: World, want: Want) -> None:
+    """Lend the tokens of the jobs that wait for this want."""
+    for waiting in want.calls:
+        for call in clients_of(waiting):
+            job = call.job
+            if job is not None and job.state is JobState.RUNNING:
+                job.move(JobState.PARKED)
+                job.pool.give_back(job)
+
+
+def wait(world: World, want: Want, state: WantState) -> None:
+    """Enter a state in which the callers wait for others, so that they can go on with their next target."""
+    want.move(state)
+    park(world, want)
+    world.to_advance.extend(want.calls)
+
+
+def join(world: World, want: Want, job: Job) -> None:
+    """Wait for a job that is under way."""
+    want.job = job
+    job.joined.append(want)
+    wait(world, want, WantState.JOINED)
+    for call in list(want.calls):
+        refuse_cycle(world, call, want)
+    for call in want.calls:
+        show_job(world, call, job)
+
+
+def show_job(world: World, call: Call, job: Job) -> None:
+    for client in clients_of(call):
+        world.tell(do.ShowJob(client, job))
+
+
+def refuse_cycle(world: World, call: Call, want: Want) -> bool:
+    """If `call` must not wait for `want`, because that waits for the call: tell its user, and take the call off the
+    want.
+    """
+    cycle = find_cycle(call, want)
+    if not cycle:
+        return False
+    names = [w.node.path for w in cycle]
+    base = directory_of(names[0])
+    text = " -> ".join(show(relative(name, base)) for name in [*names[-1:], *names])
+    call.status = CYCLE
+    call.pending.discard(want)
+    if call in want.calls:
+        want.calls.remove(call)
+    for client in clients_of(call):
+        advice = "these targets wait for each other; one of their scripts must not ask for the next"
+        world.tell(do.Complain(client, f"{text}: {advice}"))
+    world.to_advance.append(call)
+    if not want.calls:
+        forget(world, want)
+    return True
+
+
+def forget(world: World, want: Want) -> None:
+    """Drop a want that nobody waits for and that has no job of its own."""
+    if want.state is WantState.JOINED and want.job is not None:
+        want.job.joined.remove(want)
+    want.move(WantState.DROPPED)
+    if want.session.wants.get(want.node) is want:
+        del want.session.wants[want.node]
+
+
+def declare(call: Call, node: Node) -> None:
+    """The call's job depends on this file as it is now."""
+    job = call.job
+    if job is None or job.state is JobState.DONE:
+        return
+    job.dep(DepKind.IFCHANGE, node, late=_is_late(job, node))
+
+
+def _is_late(job: Job, node: Node) -> bool:
+    """Whether a source changed after the job had started: its script may have read the older bytes.
+
+    Never twice in a row for the same file: some scripts write files that they then declare.
+    """
+    stamp = node.stamp
+    if node.kind is Kind.TARGET or stamp is None or stamp.ctime_ns <= job.started_ns or not job.started_ns:
+        return False
+    return not any(dep.node is node and dep.late for dep in job.node.deps)
+
+
+def finish(world: World, want: Want, status: int) -> None:
+    """A want is over. Status 0: the target is up to date."""
+    want.move(WantState.FAILED if status else WantState.CLEAN)
+    session, node = want.session, want.node
+    if session.wants.get(node) is want:
+        del session.wants[node]
+    if status:
+        session.failed[node] = status
+    for call in want.calls:
+        call.pending.discard(want)
+        declare(call, node)
+        if status:
+            call.status = call.status or 1
+        elif want.job is None and node.kind is Kind.TARGET:
+            for client in clients_of(call):
+                world.tell(do.ShowUnchanged(client, node))
+    world.to_advance.extend(want.calls)
+
+
+def reply(world: World, call: Call) -> None:
+    """Answer a client. The last answer of a session ends it."""
+    close(world, call)
+    world.tell(do.Reply(call, call.status))
+    end_session_if_over(world, call)
+
+
+def close(world: World, call: Call) -> None:
+    call.over = True
+    call.session.calls.discard(call)
+    if call.job is not None:
+        call.job.calls.discard(call)
+
+
+def end_session_if_over(world: World, call: Call) -> None:
+    session = call.session
+    if session in world.sessions and not session.calls and not session.dying:
+        world.sessions.remove(session)
+        world.tell(do.EndSession(session))

@@ -1,0 +1,195 @@
+"""Jobs: from a token granted to a target recorded."""
+
+from redod.core import instructions as do
+from redod.core.graph import Dep, DepKind, Kind, Node
+from redod.core.model import Job, Want, World
+from redod.core.moves import finish, join, reply, show_job
+from redod.core.outcome import NOT_INSTALLED, Failed, Produced, decide
+from redod.core.stamps import MISSING, Stamp, difference
+from redod.core.states import JobState, WantState
+from redod.core.tokens import Line, Pool
+
+NOT_STARTED = 127
+"""The status of a target whose script could not be started, as sh(1) has it for a command that is not found."""
+
+
+def grant(world: World) -> bool:
+    """Give free tokens to those who wait: to parked jobs first, then in the order of a serial build. Whether any was
+    given.
+    """
+    given = False
+    for pool in list(world.pools):
+        while (line := pool.next_line()) is not None:
+            given = True
+            if line.resuming:
+                _resume(world, pool, line)
+            else:
+                want = line.pop()
+                if want.state is WantState.QUEUED:
+                    _start(world, want)
+        if not pool.lines and pool is not world.shared and not pool.holders:
+            world.pools.discard(pool)
+    return given
+
+
+def _resume(world: World, pool: Pool, line: Line) -> None:
+    call = line.resuming.popleft()
+    job = call.job
+    if call.over:
+        return
+    if job is not None and job.state is JobState.PARKED:
+        pool.take(job)
+        job.move(JobState.RUNNING)
+    reply(world, call)
+
+
+def _start(world: World, want: Want) -> None:
+    node = want.node
+    running = world.jobs.get(node)
+    if running is not None:
+        join(world, want, running)
+        return
+    if not want.force and node.verified >= want.session.epoch and node.kind is Kind.TARGET:
+        # Somebody else has built it while it waited.
+        finish(world, want, 0)
+        return
+    assert want.dofile is not None
+    assert want.reason is not None
+    world.job_count += 1
+    job = Job(world.job_count, want, want.dofile, world.graph.node(want.dofile.path), world.epoch)
+    world.jobs[node] = job
+    want.job = job
+    want.move(WantState.RUNNING)
+    want.pool.take(job)
+    world.to_advance.extend(want.calls)
+    world.tell(do.StartJob(job, want.reason))
+    for call in want.calls:
+        show_job(world, call, job)
+
+
+def started(job: Job, before: Stamp, started_ns: int) -> None:
+    job.before, job.started_ns = before, started_ns
+
+
+def start_failed(world: World, job: Job, text: str) -> None:
+    world.tell(do.Remark(job, text))
+    world.tell(do.Discard(job))
+    job.move(JobState.FINISHING)
+    _record_failure(world, job, NOT_STARTED)
+    _end(world, job, NOT_STARTED)
+
+
+def exited(world: World, job: Job, status: int) -> None:
+    job.exit_status = status
+    _settle(world, job)
+
+
+def pipe_closed(world: World, job: Job) -> None:
+    job.pipe_closed = True
+    _settle(world, job)
+
+
+def _settle(world: World, job: Job) -> None:
+    """A job is over when its script has ended *and* its completion pipe is closed."""
+    if job.exit_status is None:
+        return
+    if not job.pipe_closed:
+        job.move(JobState.SETTLING)
+        return
+    job.move(JobState.FINISHING)
+    world.tell(do.Examine(job))
+
+
+def examined(world: World, job: Job, produced: Produced) -> None:
+    assert job.exit_status is not None
+    if job.cancelled:
+        world.tell(do.Discard(job))
+        if difference(job.before, produced.after):
+            _record_failure(world, job, job.exit_status or 1, produced.after)
+        _end(world, job, job.exit_status or 1)
+        return
+    outcome = decide(job.exit_status, produced, job.before)
+    if isinstance(outcome, Failed):
+        for line in outcome.messages:
+            world.tell(do.Remark(job, line))
+        world.tell(do.Discard(job))
+        changed = produced.after if difference(job.before, produced.after) else None
+        _record_failure(world, job, outcome.status, changed)
+        _end(world, job, outcome.status)
+    else:
+        world.tell(do.Install(job, outcome))
+
+
+def installed(world: World, job: Job, stamp: Stamp) -> None:
+    node = job.node
+    node.stamp, node.observed, node.verified = stamp, world.epoch, job.epoch
+    if not (job.checksum and job.checksum == node.checksum):
+        # Without a checksum, identical bytes count as changed: scripts have side effects.
+        node.version = world.graph.fresh_version()
+    node.kind, node.status = Kind.TARGET, 0
+    node.checksum, node.always = job.checksum, job.always
+    node.dofile, node.deps = job.dofile_node, tuple(job.deps.values())
+    job.session.failed.pop(node, None)
+    world.tell(do.Record(node))
+    _end(world, job, 0)
+
+
+def install_failed(world: World, job: Job, text: str) -> None:
+    world.tell(do.Remark(job, text))
+    world.tell(do.Discard(job))
+    _record_failure(world, job, NOT_INSTALLED)
+    _end(world, job, NOT_INSTALLED)
+
+
+def _record_failure(world: World, job: Job, status: int, changed: Stamp | None = None) -> None:
+    """A failed build keeps the old dependencies as well as the new ones.
+
+    `changed`: the script altered the target itself. It is not what a build should leave, but neither is it an edit by
+    the user.
+    """
+    node = job.node
+    merged: dict[tuple[DepKind, Node], Dep] = {(dep.kind, dep.node): dep for dep in node.deps}
+    merged.update(job.deps)
+    node.deps, node.dofile, node.status = tuple(merged.values()), job.dofile_node, status
+    node.always = node.always or job.always
+    if changed is not None:
+        node.kind, node.stamp, node.version = Kind.TARGET, changed, world.graph.fresh_version()
+    elif node.stamp is None:
+        node.stamp = MISSING
+    world.tell(do.Record(node))
+
+
+def _end(world: World, job: Job, status: int) -> None:
+    job.move(JobState.DONE)
+    del world.jobs[job.node]
+    job.pool.give_back(job)
+    for call in list(job.calls):
+        # Its client outlived the script: the call goes on for itself.
+        call.job = None
+    job.calls.clear()
+    if job.cancelled:
+        job.session.dying -= 1
+    world.tell(do.JobEnded(job, status))
+    if job.want.state is WantState.RUNNING:
+        finish(world, job.want, status)
+    for want in list(job.joined):
+        _rejudge(world, job, want, status)
+    job.joined.clear()
+
+
+def _rejudge(world: World, job: Job, want: Want, status: int) -> None:
+    """Whoever joined shares a failure; otherwise looks again, since an input may have changed after the job had read
+    it.
+    """
+    want.job = None
+    if status and not job.cancelled and not want.force:
+        want.job = job
+        finish(world, want, status)
+    else:
+        world.to_begin.append(want)
+
+
+def holders_reported(job: Job) -> None:
+    """A job that waits for somebody's background process keeps no token from others."""
+    if job.state is JobState.SETTLING:
+        job.pool.give_back(job)

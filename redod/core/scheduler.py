@@ -1,0 +1,140 @@
+"""The scheduler: a synchronous state machine. It is told events and answers with instructions.
+
+Each step is atomic: an event is taken in, and everything that follows from it is worked off through the world's queues
+before the
+instructions are handed out. Nothing here waits, looks at the disk or knows the time.
+"""
+
+from typing import assert_never
+
+from redod.core import calls, cancel, events, runs, wants
+from redod.core.graph import DepKind, Graph
+from redod.core.instructions import Instruction
+from redod.core.model import Call, Job, Session, Want, World
+from redod.core.stamps import Moment, Stamp
+from redod.core.states import WantState
+from redod.core.tokens import Pool
+
+
+class Scheduler:
+    """`jobs`: the size of the pool that sessions without `-j` share."""
+
+    def __init__(self, graph: Graph, jobs: int) -> None:
+        self.world = World(graph, jobs)
+
+    @property
+    def graph(self) -> Graph:
+        return self.world.graph
+
+    def open_session(self, *, jobs: int | None = None, keep_going: bool = False) -> Session:
+        """Begin a session. `jobs`: the size of a pool of its own."""
+        world = self.world
+        world.session_count += 1
+        pool = world.shared if jobs is None else Pool(jobs)
+        session = Session(world.session_count, world.next_epoch(), pool, keep_going)
+        world.sessions.add(session)
+        return session
+
+    def call(
+        self,
+        session: Session,
+        targets: list[bytes],
+        *,
+        force: bool,
+        job: Job | None = None,
+        jobs: int | None = None,
+        cwd: bytes = b"/",
+        client: object = None,
+    ) -> Call:
+        """Prepare a call for these canonical paths; it begins with the event `CallMade`.
+
+        `job`: the job whose script calls. `jobs`: the size of a pool of the call's own. A target that is named twice
+        is wanted once.
+        """
+        graph = self.graph
+        nodes = list(dict.fromkeys(graph.node(path) for path in targets))
+        order: tuple[int, ...] = (session.number,)
+        pool = session.pool
+        if job is not None:
+            job.call_count += 1
+            order, pool = (*job.want.order, job.call_count), job.pool
+        if jobs is not None:
+            pool = Pool(jobs)
+        call = Call(session, nodes, force=force, order=order, pool=pool, job=job, cwd=cwd, client=client)
+        session.calls.add(call)
+        if job is not None:
+            job.calls.add(call)
+        return call
+
+    def step(self, event: events.Event) -> list[Instruction]:
+        """Take in one event; the instructions that follow from it, to be carried out in order."""
+        self._take(event)
+        self._work_off()
+        out, self.world.out = self.world.out, []
+        return out
+
+    def _take(self, event: events.Event) -> None:
+        world = self.world
+        match event:
+            case events.Observed(subject, stamps, now_ns):
+                self._observed(subject, stamps, Moment(world.epoch, now_ns))
+            case events.ObserveFailed(subject, text):
+                self._unseen(subject, text)
+            case events.CallMade(call):
+                world.to_advance.append(call)
+            case events.JobStarted(job, before, started_ns):
+                runs.started(job, before, started_ns)
+            case events.StartFailed(job, text):
+                runs.start_failed(world, job, text)
+            case events.JobExited(job, status):
+                runs.exited(world, job, status)
+            case events.PipeClosed(job):
+                runs.pipe_closed(world, job)
+            case events.HoldersReported(job):
+                runs.holders_reported(job)
+            case events.Examined(job, produced):
+                runs.examined(world, job, produced)
+            case events.Installed(job, stamp):
+                runs.installed(world, job, stamp)
+            case events.InstallFailed(job, text):
+                runs.install_failed(world, job, text)
+            case events.Created(job, paths):
+                for path in paths:
+                    job.dep(DepKind.IFCREATE, self.graph.node(path))
+            case events.AlwaysDeclared(job):
+                job.always = True
+            case events.ChecksumGiven(job, checksum):
+                job.checksum = checksum
+            case events.CallLeft(call):
+                cancel.leave(world, call)
+            case events.SessionCancelled(session):
+                cancel.cancel_session(world, session)
+            case events.Rechecked(session):
+                session.epoch = world.next_epoch()
+                session.failed.clear()
+            case _:
+                assert_never(event)
+
+    def _observed(self, subject: Want | Call, stamps: list[Stamp], moment: Moment) -> None:
+        if isinstance(subject, Call):
+            calls.looked(self.world, subject, stamps, moment)
+        elif subject.state is WantState.CHECKING and subject.walk is not None:
+            subject.walk.observed(stamps, moment)
+            wants.walk(self.world, subject)
+
+    def _unseen(self, subject: Want | Call, text: str) -> None:
+        if isinstance(subject, Call):
+            calls.unseen(self.world, subject, text)
+        elif subject.state is WantState.CHECKING:
+            wants.unseen(self.world, subject, text)
+
+    def _work_off(self) -> None:
+        """Judge first, then go on with calls, and give out tokens last: by then all who could want one have asked."""
+        world = self.world
+        while True:
+            if world.to_begin:
+                wants.begin(world, world.to_begin.popleft())
+            elif world.to_advance:
+                calls.advance(world, world.to_advance.popleft())
+            elif not runs.grant(world):
+                return

@@ -1,0 +1,70 @@
+"""Walks of one step: the search for a dofile, and the look at a target that must run in any case.
+
+Like a `Check` they ask (`run` returns paths), are told (`observed`) and answer.
+"""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from redod.core.dofiles import Candidate, candidates
+from redod.core.graph import Graph, Kind, Node
+from redod.core.settle import settle
+from redod.core.stamps import Moment, Stamp
+from redod.core.verdicts import Clean, Dirty, Reason, Source, Why
+
+
+class NoDofile:
+    """The search ended without one."""
+
+
+class Search:
+    """Looks for the dofile of `node`, one directory at a time, as the disk is now."""
+
+    __slots__ = ("_asked", "_directories", "_graph", "_result", "node")
+
+    def __init__(self, graph: Graph, node: Node) -> None:
+        self.node = node
+        self._graph = graph
+        self._directories: Iterator[list[Candidate]] = (
+            list(group) for _, group in groupby(candidates(node.path), lambda candidate: candidate.directory)
+        )
+        self._asked: list[Candidate] = []
+        self._result: Candidate | None = None
+
+    def run(self) -> Candidate | NoDofile | list[bytes]:
+        if self._result is not None:
+            return self._result
+        self._asked = next(self._directories, [])
+        return [candidate.path for candidate in self._asked] or NoDofile()
+
+    def observed(self, stamps: list[Stamp], moment: Moment) -> None:
+        for candidate, stamp in zip(self._asked, stamps, strict=True):
+            if stamp.exists and not stamp.is_directory:
+                settle(self._graph, self._graph.node(candidate.path), stamp, moment)
+                self._result = candidate
+                return
+
+
+class Look:
+    """Looks at the target only: what `redo X` does, which runs X unless it is a source."""
+
+    __slots__ = ("_graph", "_looked", "changed", "node")
+
+    def __init__(self, graph: Graph, node: Node) -> None:
+        self.node = node
+        self.changed: list[Node] = []
+        self._graph = graph
+        self._looked = False
+
+    def run(self) -> Source | Dirty | Clean | list[bytes]:
+        if not self._looked:
+            return [self.node.path]
+        node = self.node
+        if node.kind is not Kind.TARGET and node.stamp is not None and node.stamp.exists:
+            return Source(edited=node.kind is Kind.OVERRIDDEN)
+        return Dirty(Reason(Why.FORCED))
+
+    def observed(self, stamps: list[Stamp], moment: Moment) -> None:
+        self._looked = True
+        if settle(self._graph, self.node, stamps[0], moment):
+            self.changed.append(self.node)

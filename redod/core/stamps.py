@@ -1,0 +1,108 @@
+"""Stamps: what lstat(2) said about a file, and when two of them mean a change.
+
+A stamp is compared for equality, never for order. Where it comes from is not known here: the `files`
+adapter takes stamps, the core compares them.
+"""
+
+import stat
+from typing import NamedTuple
+
+
+class Stamp(NamedTuple):
+    """What lstat(2) said. `mode` 0 stands for a file that does not exist.
+
+    `mtime_ns` and `ctime_ns` are in nanoseconds since the epoch, `size` in bytes. `referent` is the stamp
+    of the file that a symbolic link leads to (`MISSING` for a dangling one). `content` is a hash of the bytes of a file
+    whose stamp is racy (taken so soon after the file's own ctime that a later write might leave no trace); else empty.
+    """
+
+    mtime_ns: int
+    size: int
+    inode: int
+    mode: int
+    uid: int
+    gid: int
+    ctime_ns: int
+    nlink: int
+    referent: "Stamp | None" = None
+    content: bytes = b""
+
+    @property
+    def exists(self) -> bool:
+        return self.mode != 0
+
+    @property
+    def is_directory(self) -> bool:
+        return stat.S_ISDIR(self.mode)
+
+    @property
+    def is_symlink(self) -> bool:
+        return stat.S_ISLNK(self.mode)
+
+
+class Moment(NamedTuple):
+    """When an observation was made: the scheduler's epoch, and the wall clock in nanoseconds, read before."""
+
+    epoch: int
+    now_ns: int
+
+
+RACY_NS = 20_000_000
+"""Nanoseconds. A file that changes twice within a tick of the kernel's clock (10 ms at most) may keep its stamp."""
+
+MISSING = Stamp(0, 0, 0, 0, 0, 0, 0, 0)
+DIRECTORY = Stamp(0, 0, 0, stat.S_IFDIR, 0, 0, 0, 0)
+"""Every directory's stamp: only that it exists (its contents are not its stamp)."""
+
+
+def difference(old: Stamp, new: Stamp) -> str:
+    """Name the first field in which two stamps of a target differ; the empty string when they are equal.
+
+    ctime never counts for a target: `ln x $3` changes the ctime of x.
+    """
+    if old.exists != new.exists:
+        return "missing" if old.exists else "new"
+    for field in ("mtime_ns", "size", "inode", "mode", "uid", "gid"):
+        if getattr(old, field) != getattr(new, field):
+            return field.removesuffix("_ns")
+    if old.referent is None or new.referent is None:
+        return "" if old.referent is new.referent else "referent"
+    return "referent" if difference(old.referent, new.referent) else ""
+
+
+def source_difference(old: Stamp, new: Stamp) -> str:
+    """Like `difference`, for a source: a ctime that alone differs counts while the number of links is the same.
+
+    A different number of links explains the ctime (somebody made or removed a hard link), so it is no change.
+    Two equal stamps of which the older was racy differ when the content does.
+    """
+    named = difference(old, new)
+    if named or old.nlink != new.nlink:
+        return named
+    if old.ctime_ns != new.ctime_ns:
+        return "ctime"
+    if old.content and new.content and old.content != new.content:
+        return "content"
+    return ""
+
+
+def is_hand_edit(recorded: Stamp, found: Stamp) -> bool:
+    """Whether a target was changed by hand: its mtime or size is not as it was left.
+
+    A difference in mode, owner or inode alone is not an edit.
+    """
+    return found.exists and (recorded.mtime_ns, recorded.size) != (found.mtime_ns, found.size)
+
+
+def is_racy(stamp: Stamp, now_ns: int) -> bool:
+    """Whether a later write might leave no trace in this stamp, taken at `now_ns` or later.
+
+    A ctime in the future (another machine's clock) is racy too. A directory or an absent file has no content to miss.
+    """
+    latest = stamp.ctime_ns if stamp.referent is None else max(stamp.ctime_ns, stamp.referent.ctime_ns)
+    return latest > now_ns - RACY_NS and stamp.exists and not stamp.is_directory
+
+
+def settled(stamp: Stamp, now_ns: int) -> Stamp:
+    """The stamp without its hash, once it is no longer racy: what to keep of a stamp that has been compared."""
+    return stamp._replace(content=b"") if stamp.content and not is_racy(stamp, now_ns) else stamp

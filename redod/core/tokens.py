@@ -1,0 +1,86 @@
+"""The ledger of tokens: who may run a job now, and who waits for that.
+
+A pool has `size` tokens. Whoever waits stands in the line of its session; a line may always have one job running,
+whatever the pool
+holds (the implicit slot of a GNU make jobserver), so sessions cannot starve each other.
+"""
+
+import heapq
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from redod.core.model import Call, Job, Session, Want
+
+
+class Line:
+    """What waits for tokens of one pool on behalf of one session."""
+
+    __slots__ = ("resuming", "session", "wants")
+
+    def __init__(self, session: "Session") -> None:
+        self.session = session
+        self.resuming: deque[Call] = deque()
+        """Calls that are answered as soon as their parked job has its token back. They go before new jobs: they finish
+        what was begun.
+        """
+        self.wants: list[tuple[tuple[int, ...], int, Want]] = []
+        """A heap in the order in which a serial build would come to them."""
+
+    def pop(self) -> "Want":
+        return heapq.heappop(self.wants)[2]
+
+    def __bool__(self) -> bool:
+        return bool(self.resuming or self.wants)
+
+
+class Pool:
+    """`size` tokens. `serial`: with one token everything happens strictly in the order asked."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.holders: set[Job] = set()
+        """The jobs that hold a token; more than `size` only through implicit slots."""
+        self.lines: dict[Session, Line] = {}
+        self._sequence = 0
+
+    @property
+    def serial(self) -> bool:
+        return self.size == 1
+
+    def line(self, session: "Session") -> Line:
+        found = self.lines.get(session)
+        if found is None:
+            found = self.lines[session] = Line(session)
+        return found
+
+    def enqueue(self, want: "Want") -> None:
+        self._sequence += 1
+        heapq.heappush(self.line(want.session).wants, (want.order, self._sequence, want))
+
+    def next_line(self) -> Line | None:
+        """The line that may go on now: the first of all while there are tokens, else one whose session runs nothing."""
+        best: Line | None = None
+        free = len(self.holders) < self.size
+        for session in list(self.lines):
+            line = self.lines[session]
+            if not line:
+                del self.lines[session]
+            elif (free or session.running == 0) and (best is None or self._rank(line) < self._rank(best)):
+                best = line
+        return best
+
+    @staticmethod
+    def _rank(line: Line) -> tuple[int, tuple[int, ...]]:
+        return (0, ()) if line.resuming else (1, line.wants[0][0])
+
+    def take(self, job: "Job") -> None:
+        assert job not in self.holders, f"{job!r} holds a token already"
+        self.holders.add(job)
+        job.session.running += 1
+
+    def give_back(self, job: "Job") -> None:
+        """Return a job's token, if it holds one."""
+        if job in self.holders:
+            self.holders.remove(job)
+            job.session.running -= 1

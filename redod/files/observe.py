@@ -1,0 +1,147 @@
+"""Observing files: from a path to a stamp, and from any spelling of a name to the canonical one.
+
+It asks the file system and judges nothing: what a difference between two stamps means is `redod.core.stamps`' matter.
+"""
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import MutableMapping
+
+from redod.core.stamps import DIRECTORY, MISSING, Stamp
+
+RACY_NS = 20_000_000
+"""Nanoseconds. A file that changes twice within a tick of the kernel's clock (10 ms at most) may keep its stamp."""
+
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+"""No file can have such a name, for anybody, as long as the answer is this one."""
+
+
+class ObserveError(Exception):
+    """It cannot be found out whether a file exists or what it is. The text says why."""
+
+
+class BadNameError(ValueError):
+    """A name that no target can have (status 204). The text says why."""
+
+
+def observe(path: bytes) -> Stamp:
+    """The stamp of what `path` names now, `MISSING` when there is nothing.
+
+    Raises ObserveError when that cannot be known (EACCES, EIO ...). Taken for missing, a file in a directory that
+    we may not search would be forgotten as a target and satisfy an ifcreate, silently.
+    """
+    try:
+        found = os.lstat(path)
+    except OSError as problem:
+        if problem.errno in _ABSENT:
+            return MISSING
+        raise ObserveError(f"cannot look at {os.fsdecode(path)}: {problem.strerror}") from problem
+    kind = stat.S_IFMT(found.st_mode)
+    if kind == stat.S_IFDIR:
+        return DIRECTORY
+    return _stamp(found, _referent(path) if kind == stat.S_IFLNK else None)
+
+
+def observe_source(path: bytes, now_ns: int, previous: Stamp | None = None) -> Stamp:
+    """Like `observe`, with a hash of the content when the stamp is racy, or `previous` (the recorded one) has a hash.
+
+    `now_ns`: the wall clock in nanoseconds, read before. For a symbolic link the hash is of the file that it leads to.
+    A stamp that has been compared is to be kept as `settled` gives it, so that the content is hashed only once more.
+    """
+    stamp = observe(path)
+    if is_racy(stamp, now_ns) or (previous is not None and previous.content):
+        return stamp._replace(content=_content_hash(path, stamp))
+    return stamp
+
+
+def is_racy(stamp: Stamp, now_ns: int) -> bool:
+    """Whether a later write might leave no trace in this stamp, taken at `now_ns` or later.
+
+    A ctime in the future (another machine's clock) is racy too. A directory or an absent file has no content to miss.
+    """
+    latest = stamp.ctime_ns if stamp.referent is None else max(stamp.ctime_ns, stamp.referent.ctime_ns)
+    return latest > now_ns - RACY_NS and not stamp.is_directory
+
+
+def settled(stamp: Stamp, now_ns: int) -> Stamp:
+    """The stamp without its hash, once it is no longer racy."""
+    return stamp._replace(content=b"") if stamp.content and not is_racy(stamp, now_ns) else stamp
+
+
+def canonical(path: bytes, cwd: bytes, directories: MutableMapping[bytes, bytes] | None = None) -> bytes:
+    """The one name of a file: its directory with all symbolic links resolved, then its own name, not resolved.
+
+    `cwd` is absolute. `directories` remembers resolved directories between calls; drop it when a link may have
+    changed. Names that end in `.` or `..` are the directory they lead to. Raises BadNameError.
+    """
+    if not path or b"\n" in path or b"\0" in path:
+        raise BadNameError("a name may not be empty" if not path else f"{path!r} holds a newline or a NUL byte")
+    if path[-1] == _SLASH:
+        path = path.rstrip(b"/") or b"/"
+    directory, slash, name = path.rpartition(b"/")
+    if name in (b"", b".", b".."):
+        return _resolved(os.path.join(cwd, path), directories)
+    resolved = _resolved(os.path.join(cwd, directory or b"/") if slash else cwd, directories)
+    return (b"/" if resolved == b"/" else resolved + b"/") + name
+
+
+_SLASH = ord("/")
+
+
+def _resolved(directory: bytes, directories: MutableMapping[bytes, bytes] | None) -> bytes:
+    if directories is None:
+        return _real(directory)
+    found = directories.get(directory)
+    if found is None:
+        found = directories[directory] = _real(directory)
+    return found
+
+
+def _real(directory: bytes) -> bytes:
+    # POSIX lets a path begin with exactly two slashes, and normpath keeps them; on Linux they are one.
+    real = os.path.realpath(directory)
+    return real[1:] if real.startswith(b"//") else real
+
+
+def _stamp(found: os.stat_result, referent: Stamp | None) -> Stamp:
+    return Stamp(
+        found.st_mtime_ns,
+        found.st_size,
+        found.st_ino,
+        found.st_mode,
+        found.st_uid,
+        found.st_gid,
+        found.st_ctime_ns,
+        found.st_nlink,
+        referent,
+    )
+
+
+def _referent(path: bytes) -> Stamp:
+    try:
+        found = os.stat(path)
+    except OSError:
+        # Dangling, a loop, or not ours to see: for the scripts we run the link leads nowhere.
+        return MISSING
+    return DIRECTORY if stat.S_ISDIR(found.st_mode) else _stamp(found, None)
+
+
+def _content_hash(path: bytes, stamp: Stamp) -> bytes:
+    """16 bytes; empty for what is not a regular file, or cannot be read (then no build of ours reads it either)."""
+    if not stat.S_ISREG((stamp.referent or stamp).mode):
+        return b""
+    try:
+        # O_NONBLOCK: it may have been replaced by a FIFO since.
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return b""
+    digest = hashlib.blake2b(digest_size=16)
+    with open(number, "rb", buffering=0) as file:
+        try:
+            while block := file.read(1 << 18):
+                digest.update(block)
+        except OSError:
+            return b""
+    return digest.digest()

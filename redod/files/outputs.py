@@ -1,0 +1,349 @@
+"""What a script makes and how it is put in place: the capture file of stdout, `$3`, and the target.
+
+Nothing is decided here (see `redod.core.outcome`) and nothing recorded: installing has two steps, staging and `commit`,
+so that the caller can write down its intent between them. Every function blocks; those that copy or delete much say so.
+"""
+
+import ctypes
+import errno
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cache
+
+from redod.core.outcome import Produced
+from redod.core.stamps import Stamp
+from redod.files.observe import ObserveError, observe
+
+_SUFFIX = b".redo.tmp"
+_UNIQUE = 8
+"""Characters of the unique part, which stands between the target's name and `_SUFFIX`."""
+_NAME_MAX = 255
+"""Bytes in a file's name, on every file system that matters."""
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+"""rename(2); neither is in Python's os module."""
+_SMALL = 65536
+"""Up to this many bytes one read and one write are cheaper than asking the kernel to copy."""
+
+
+class OutputError(Exception):
+    """What a script made cannot be put in place (status 209). The text says why; `os.fsencode` gives its bytes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Ready to become the target by `commit`. `path` is beside it; `stamp` will be the target's but for its ctime."""
+
+    target: bytes
+    path: bytes
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The target is in place. `leftover`: an old directory tree that `delete_tree` has to remove, or empty."""
+
+    stamp: Stamp
+    leftover: bytes = b""
+
+
+def capture_file(directory: bytes) -> int:
+    """A descriptor of a new file without a name, on the file system of `directory` (so that copies can share blocks).
+
+    Raises OSError.
+    """
+    try:
+        return os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as problem:
+        # EISDIR: a kernel or file system without O_TMPFILE sees an attempt to open a directory.
+        if problem.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
+            raise
+    number, path = tempfile.mkstemp(dir=directory)
+    os.unlink(path)
+    return number
+
+
+def temporary_name(target: bytes) -> bytes:
+    """A new name for `$3`: the target's path (absolute or relative) and a unique suffix.
+
+    When that would be too long for a file name, the target's own name is shortened; the directory stays.
+    """
+    directory, slash, name = target.rpartition(b"/")
+    suffix = b"." + secrets.token_hex(_UNIQUE // 2).encode() + _SUFFIX
+    return directory + slash + name[: _NAME_MAX - len(suffix)] + suffix
+
+
+def examine(target: bytes, temporary: bytes, stdout_fd: int) -> Produced:
+    """What there is when a job is over. Raises OutputError."""
+    try:
+        return Produced(os.fstat(stdout_fd).st_size, observe(temporary), observe(target))
+    except ObserveError as problem:
+        raise OutputError(str(problem)) from problem
+
+
+def stage_stdout(target: bytes, temporary: bytes, stdout_fd: int, umask: int) -> Staged:
+    """Copy the captured stdout to `temporary` with mode 0666 less `umask`. Time and space grow with its size.
+
+    A copy, never the file itself: a process that kept the script's descriptor 1 must not reach the target.
+    Raises OutputError.
+    """
+    try:
+        number = _create(temporary, umask)
+        try:
+            _copy(stdout_fd, number)
+        finally:
+            os.close(number)
+        return Staged(target, temporary, observe(temporary))
+    except OSError as problem:
+        _unlink(temporary)
+        raise OutputError(_explain(problem, target)) from problem
+
+
+def stage_temporary(target: bytes, temporary: bytes, may_be_held: bool) -> Staged:
+    """Make `$3` ready. `temporary` is absolute and canonical. Raises OutputError.
+
+    `may_be_held`: processes of the script are left. When one has `$3` open for writing (asked of /proc), a copy takes
+    its place.
+    """
+    stamp = _observe(temporary, target)
+    if may_be_held and stat.S_ISREG(stamp.mode) and is_written_to(temporary):
+        return _stage_copy(target, temporary, stamp)
+    return Staged(target, temporary, stamp)
+
+
+def commit(staged: Staged) -> Installed:
+    """Rename into place, atomically. Raises OutputError, and then neither the target nor the staged file is touched."""
+    leftover = b""
+    try:
+        try:
+            os.rename(staged.path, staged.target)
+        except OSError as problem:
+            if problem.errno not in (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            leftover = _replace(staged)
+        if staged.stamp.nlink > 1:
+            # `ln $1 $3`: rename(2) does nothing when both names are the same file.
+            _unlink(staged.path)
+    except OSError as problem:
+        raise OutputError(_explain(problem, staged.target)) from problem
+    return Installed(_observe(staged.target, staged.target), leftover)
+
+
+def remove_target(target: bytes) -> None:
+    """Remove an old file because the script made none; a directory stays. Raises OutputError."""
+    try:
+        os.unlink(target)
+    except OSError as problem:
+        if problem.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+            raise OutputError(_explain(problem, target)) from problem
+
+
+def discard(path: bytes) -> None:
+    """Remove a file, or a tree with all below it; links are not followed. What cannot be removed stays, silently."""
+    try:
+        os.unlink(path)
+    except IsADirectoryError:
+        delete_tree(path)
+    except OSError:
+        return
+
+
+def delete_tree(path: bytes) -> None:
+    """Remove a directory tree without following links out of it. Takes long for a large one: call it in a thread."""
+    shutil.rmtree(path, ignore_errors=True)
+    if os.path.lexists(path):
+        # Directories without write permission (module caches are made so) have to be opened first.
+        _make_writable(path)
+        for directory, names, _ in os.walk(path, followlinks=False):
+            for name in names:
+                _make_writable(os.path.join(directory, name))
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_siblings(directory: bytes, temporaries: Collection[bytes]) -> int:
+    """Remove every entry whose name begins with one of these `$3` names (without directory); return how many.
+
+    Lists the whole directory (200 us for 1,000 entries), so call it once for many ended jobs.
+    """
+    try:
+        entries = os.listdir(directory)
+    except OSError:
+        return 0
+    found = [entry for entry in entries if _SUFFIX in entry and _temporary_in(entry) in temporaries]
+    for entry in found:
+        discard(os.path.join(directory, entry))
+    return len(found)
+
+
+def is_written_to(path: bytes) -> bool:
+    """Whether a process has this file (absolute, canonical) open for writing. Looks through all of /proc: some ms.
+
+    Processes that we may not look at do not count.
+    """
+    own = os.getpid()
+    return any(_has_open(int(name), path) for name in os.listdir(b"/proc") if name.isdigit() and int(name) != own)
+
+
+def _has_open(pid: int, path: bytes) -> bool:
+    directory = b"/proc/%d/fd/" % pid
+    try:
+        numbers = os.listdir(directory)
+    except OSError:
+        return False
+    for number in numbers:
+        try:
+            if os.readlink(directory + number) == path and os.lstat(directory + number).st_mode & 0o200:
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _stage_copy(target: bytes, temporary: bytes, stamp: Stamp) -> Staged:
+    copy = temporary_name(target)
+    try:
+        shutil.copyfile(temporary, copy, follow_symlinks=False)
+        os.chmod(copy, stat.S_IMODE(stamp.mode))
+    except OSError as problem:
+        _unlink(copy)
+        raise OutputError(_explain(problem, target)) from problem
+    _unlink(temporary)
+    return Staged(target, copy, _observe(copy, target))
+
+
+def _replace(staged: Staged) -> bytes:
+    """Take the place of a directory, or of another kind of file. Returns the old tree's path, empty for a file."""
+    if not staged.stamp.is_directory:
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    _exchange(staged.path, staged.target)
+    try:
+        os.unlink(staged.path)
+    except IsADirectoryError:
+        return staged.path
+    return b""
+
+
+def _exchange(one: bytes, other: bytes) -> None:
+    """Swap two names: in one step where renameat2(2) can, else with a moment in which `other` is absent."""
+    if _renameat2(one, other, _RENAME_EXCHANGE):
+        return
+    aside = temporary_name(other)
+    os.rename(other, aside)
+    try:
+        os.rename(one, other)
+    except OSError:
+        os.rename(aside, other)
+        raise
+    os.rename(aside, one)
+
+
+def _renameat2(one: bytes, other: bytes, flags: int) -> bool:
+    """False where the C library, the kernel or the file system does not have it."""
+    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if function is None:
+        return False
+    if function(_AT_FDCWD, one, _AT_FDCWD, other, ctypes.c_uint(flags)) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+        return False
+    raise OSError(number, os.strerror(number))
+
+
+def _create(path: bytes, umask: int) -> int:
+    """A new file with the mode that a shell under this umask would give it, a default ACL of the directory included."""
+    number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+    given = stat.S_IMODE(os.fstat(number).st_mode)
+    wanted = 0o666 & ~umask
+    # Any other mode than our own umask's doing means that a default ACL took its place; so it would for the shell.
+    if given != wanted and given == 0o666 & ~_own_umask():
+        os.fchmod(number, wanted)
+    return number
+
+
+@cache
+def _own_umask() -> int:
+    # Not umask(2), which can only be asked by setting it, for all threads.
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        return next((int(line.split()[1], 8) for line in file if line.startswith("Umask:")), 0o022)
+
+
+def _copy(source: int, sink: int) -> None:
+    """All of `source` from its start, whatever its position. Blocks are shared where the file system can."""
+    size = os.fstat(source).st_size
+    done = 0
+    if size > _SMALL:
+        done = _copy_in_kernel(source, sink, size)
+    while done < size:
+        data = os.pread(source, min(size - done, 1 << 20), done)
+        if not data:
+            return
+        while data:
+            written = os.write(sink, data)
+            data, done = data[written:], done + written
+
+
+def _copy_in_kernel(source: int, sink: int, size: int) -> int:
+    done = 0
+    try:
+        while done < size:
+            count = os.copy_file_range(source, sink, size - done, done)
+            if not count:
+                break
+            done += count
+    except OSError as problem:
+        # Across file systems, or unknown to this one: the caller goes on by hand.
+        if problem.errno not in (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+    return done
+
+
+def _temporary_in(entry: bytes) -> bytes:
+    return entry[: entry.index(_SUFFIX) + len(_SUFFIX)]
+
+
+def _observe(path: bytes, target: bytes) -> Stamp:
+    try:
+        return observe(path)
+    except ObserveError as problem:
+        raise OutputError(f"cannot put {os.fsdecode(target)} in place: {problem}") from problem
+
+
+def _make_writable(directory: bytes) -> None:
+    try:
+        if not os.path.islink(directory):
+            os.chmod(directory, 0o700)
+    except OSError:
+        return
+
+
+def _unlink(path: bytes) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        return
+
+
+def _explain(problem: OSError, target: bytes) -> str:
+    name, directory = os.fsdecode(target), os.fsdecode(os.path.dirname(target) or b".")
+    match problem.errno:
+        case errno.ENOENT | errno.ENOTDIR:
+            reason = f"its directory {directory} does not exist; let the script make it (mkdir -p)"
+        case errno.EISDIR:
+            reason = (
+                "a directory stands there, and the script made none; remove it, or let the script make $3 a directory"
+            )
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            reason = f"no permission to write in {directory}"
+        case errno.ENOSPC | errno.EDQUOT:
+            reason = "no space left"
+        case errno.ENAMETOOLONG:
+            reason = "its name is too long"
+        case _:
+            reason = str(problem.strerror)
+    return f"cannot put {name} in place: {reason}"

@@ -1,0 +1,137 @@
+"""Who holds a completion pipe: processes of a job that outlive its script, and what to tell the user about them.
+
+It reads /proc, synchronously: call `find_holders` in a thread. It does not know jobs or targets beyond their names.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+_COMMAND_LENGTH = 120
+"""Bytes of a command line that are shown."""
+
+DETACHED = b"bash -c 'for f in /proc/self/fd/*; do f=${f##*/}; (( f > 2 )) && exec {f}>&-; done; exec COMMAND' &"
+"""How a script starts a process that does not hold its target: dash cannot name descriptors above 9, bash can."""
+
+
+class Process(NamedTuple):
+    """A process as /proc/PID/stat has it, proc(5). `pid` and `started` (clock ticks since boot) name it for good."""
+
+    pid: int
+    parent: int
+    group: int
+    session: int
+    started: int
+    state: bytes
+    name: bytes
+
+
+class Holder(NamedTuple):
+    """A process that has the pipe open for writing. `since`: its age in seconds.
+
+    `is_certain` is False for a process of the job's own group whose descriptors we may not look at (another user's).
+    """
+
+    pid: int
+    command: bytes
+    since: int
+    is_certain: bool = True
+
+
+def find_holders(inode: int, group: int, exclude: frozenset[int] = frozenset()) -> list[Holder]:
+    """Every process that has the write end of this pipe, by age, the oldest first.
+
+    `inode` of the pipe, `group` the job's process group, `exclude` pids that are not asked.
+    """
+    uptime = _uptime()
+    found = []
+    for process in processes():
+        if process.pid in exclude or process.state in b"ZX":
+            continue
+        held = holds_pipe(process.pid, inode)
+        if held or (held is None and group in (process.group, process.session)):
+            since = max(0, int(uptime - process.started / _TICKS))
+            found.append(Holder(process.pid, _command(process), since, held is not None))
+    return sorted(found, key=lambda holder: -holder.since)
+
+
+def processes() -> Iterator[Process]:
+    """All processes that can be seen."""
+    for name in os.listdir(b"/proc"):
+        if name.isdigit():
+            process = read_process(int(name))
+            if process is not None:
+                yield process
+
+
+def read_process(pid: int) -> Process | None:
+    """This process as it is now; None when there is none."""
+    data = _contents(b"/proc/%d/stat" % pid)
+    opening, closing = data.find(b"("), data.rfind(b")")
+    if closing < 0:
+        return None
+    # The name may hold blanks and brackets: the fields are counted from its last bracket.
+    fields = data[closing + 2 :].split(None, 20)
+    return Process(
+        pid, int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]), fields[0], data[opening + 1 : closing]
+    )
+
+
+def holds_pipe(pid: int, inode: int) -> bool | None:
+    """Whether a process has this pipe open for writing; None when we may not know."""
+    directory = b"/proc/%d/fd/" % pid
+    link = b"pipe:[%d]" % inode
+    try:
+        numbers = os.listdir(directory)
+    except PermissionError:
+        return None
+    except OSError:
+        return False
+    return any(_leads_to(directory + number, link) for number in numbers)
+
+
+def notice(target: bytes, status: int, holders: Sequence[Holder]) -> list[bytes]:
+    """The lines that tell the user why a target whose script has ended is not finished. `status` as Popen gives it."""
+    ended = b"exit status %d" % status if status >= 0 else b"signal %d" % -status
+    lines = [b"%s: its script has ended (%s), but what it started still holds the target open:" % (target, ended)]
+    for holder in holders:
+        doubt = b"" if holder.is_certain else b", probably"
+        lines.append(b"    pid %d, %d s old%s: %s" % (holder.pid, holder.since, doubt, holder.command))
+    if not holders:
+        lines.append(b"    a process that cannot be seen from here (of another user, or in another container)")
+    pids = b" ".join(b"%d" % holder.pid for holder in holders) or b"PID"
+    lines.append(b"  redo waits for it. To end it: kill %s. To give up this build: Ctrl-C." % pids)
+    lines.append(b"  To keep it out of the target's way, let the script start it with every descriptor above 2 closed:")
+    lines.append(b"    " + DETACHED)
+    return lines
+
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def _leads_to(path: bytes, link: bytes) -> bool:
+    try:
+        # The link's own mode says how the descriptor was opened: proc(5), /proc/pid/fd.
+        return os.readlink(path) == link and bool(os.lstat(path).st_mode & 0o200)
+    except OSError:
+        return False
+
+
+def _uptime() -> float:
+    return float(_contents(b"/proc/uptime").split()[0])
+
+
+def _command(process: Process) -> bytes:
+    line = _contents(b"/proc/%d/cmdline" % process.pid, _COMMAND_LENGTH + 1).rstrip(b"\0").replace(b"\0", b" ")
+    line = bytes(byte if byte >= 32 and byte != 127 else ord("?") for byte in line)
+    if len(line) > _COMMAND_LENGTH:
+        return line[:_COMMAND_LENGTH] + b"..."
+    return line or b"[%s]" % process.name
+
+
+def _contents(path: bytes, size: int = 4096) -> bytes:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(size) or b""
+    except OSError:
+        return b""

@@ -1,0 +1,335 @@
+"""One job's process: it is started, printed to, waited for, and let go here.
+
+It owns the server's side of the process's descriptors: the completion pipe, the stderr pipe and the pidfd. It does not
+know targets, sessions or logs: what happens is told to a `Listener`, on the loop's thread.
+"""
+
+import errno
+import os
+import signal
+import subprocess
+from asyncio import AbstractEventLoop
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fcntl import F_DUPFD_CLOEXEC, fcntl
+from typing import NamedTuple, Protocol
+
+from redod.jobs.limits import GATE, Changes, Limiter, Limits
+
+LOWEST_PIPE = 50
+"""The completion pipe's write end gets this number or a higher one, so that scripts' own 3-9 never clash with it."""
+
+_READ_SIZE = 65536
+_DRAIN_READS = 16
+"""Times `_READ_SIZE` is 1 MiB, the largest pipe an ordinary user can make: a drain reads all that was printed before
+it, and a process that never stops printing cannot keep the loop in it."""
+
+
+class SpawnError(Exception):
+    """A job could not be started. The text says why and what to do; `os.fsencode` gives its bytes back."""
+
+
+class Listener(Protocol):
+    """Told what happens to a job, on the loop's thread. After both `exited` and `pipe_closed` nothing more is told."""
+
+    def exited(self, status: int) -> None:
+        """The script has ended: its exit status, or the negative number of the signal that killed it."""
+
+    def pipe_closed(self) -> None:
+        """The last holder of the completion pipe has closed it."""
+
+    def printed(self, data: bytes) -> None:
+        """Somebody wrote this to the job's standard error. At most 65,536 bytes, never empty."""
+
+
+class PipeId(NamedTuple):
+    """A pipe's identity, as fstat(2) gives it for either end."""
+
+    device: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to run. `argv[0]` is searched in the PATH of `env`; `stdout_fd` is the capture file.
+
+    `limits`: the client's sixteen (soft, hard) pairs, see `redod.jobs.limits`; empty: the server's own.
+    """
+
+    argv: tuple[bytes, ...]
+    cwd: bytes
+    env: Mapping[bytes, bytes]
+    umask: int
+    stdout_fd: int
+    limits: Limits = ()
+    pass_fds: tuple[int, ...] = ()
+
+
+class Spawner:
+    """Starts jobs on a loop. Make it after the server has raised its own limits, since it remembers them."""
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self._loop = loop
+        self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        self._limiter = Limiter()
+
+    def close(self) -> None:
+        """Close the shared /dev/null. Jobs that run are not touched."""
+        os.close(self._null)
+
+    def start(self, order: Order, listener: Listener) -> "JobProcess":
+        """Start a job; returns when its program has been executed.
+
+        Raises SpawnError. The caller keeps its own `stdout_fd` and `pass_fds`.
+        """
+        try:
+            ends = _open_ends()
+        except OSError as problem:
+            raise SpawnError(_explain(problem, order)) from problem
+        try:
+            popen = self._popen(order, ends)
+            pidfd = _pidfd(popen)
+        except (OSError, ValueError, subprocess.SubprocessError) as problem:
+            os.close(ends.completion)
+            os.close(ends.stderr)
+            raise SpawnError(_explain(problem, order)) from problem
+        finally:
+            os.close(ends.held)
+            os.close(ends.printing)
+        return JobProcess(self._loop, listener, popen, pidfd, ends.completion, ends.stderr)
+
+    def _popen(self, order: Order, ends: "_Ends") -> subprocess.Popen[bytes]:
+        imposed, lent = self._limiter.plan(order.limits, max(ends))
+        if imposed:
+            return self._popen_behind_gate(order, ends, imposed)
+        if lent:
+            with self._limiter.lending(lent):
+                return _execute(order.argv, order, ends, self._null)
+        return _execute(order.argv, order, ends, self._null)
+
+    def _popen_behind_gate(self, order: Order, ends: "_Ends", imposed: Changes) -> subprocess.Popen[bytes]:
+        gate, opener = os.pipe2(os.O_CLOEXEC)
+        try:
+            popen = _execute(GATE + order.argv, order, ends, gate)
+            try:
+                self._limiter.impose(popen.pid, imposed)
+            except BaseException:
+                popen.kill()
+                popen.wait()
+                raise
+            os.write(opener, b"\n")
+        finally:
+            os.close(gate)
+            os.close(opener)
+        return popen
+
+
+class JobProcess:
+    """A running or ended job. `status` is None until the script's end is known."""
+
+    __slots__ = (
+        "_completion", "_listener", "_loop", "_pidfd", "_popen", "_stderr",
+        "completion_id", "pid", "status", "stderr_id",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        listener: Listener,
+        popen: "subprocess.Popen[bytes]",
+        pidfd: int,
+        completion: int,
+        stderr: int,
+    ) -> None:
+        self._loop = loop
+        self._listener: Listener | None = listener
+        self._popen = popen
+        self._pidfd = pidfd
+        self._completion = completion
+        self._stderr = stderr
+        self.pid = popen.pid
+        """Also the number of the job's process group."""
+        self.status: int | None = None
+        self.completion_id = _identity(completion)
+        self.stderr_id = _identity(stderr)
+        """Tells a nested client whose descriptor 2 is still this job's from one that was redirected."""
+        loop.add_reader(pidfd, self._on_exit)
+        loop.add_reader(completion, self._on_completion)
+        loop.add_reader(stderr, self._on_stderr)
+
+    @property
+    def is_over(self) -> bool:
+        """The script has ended and nobody holds the completion pipe."""
+        return self.status is not None and self._completion < 0
+
+    def drain_stderr(self) -> None:
+        """Tell the listener all that has been printed so far, now: before something else is put into the log."""
+        for _ in range(_DRAIN_READS):
+            if not self._on_stderr():
+                return
+
+    def signal_group(self, number: int) -> bool:
+        """Send a signal to the job's process group; False when there is none of that number that is surely ours.
+
+        Once the script has been reaped its pid may belong to somebody else, so nothing is sent then.
+        """
+        if self.status is not None:
+            return False
+        try:
+            os.killpg(self.pid, number)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
+
+    def let_go(self) -> None:
+        """Stop listening: nothing more is told, nobody's writes fail, and the script is reaped when it ends."""
+        self._listener = None
+        self._close_completion()
+        self._discard_stderr()
+
+    def _on_exit(self) -> None:
+        status = self._popen.poll()
+        if status is None:
+            return
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self.status = status
+        self._settle()
+        if self._listener is not None:
+            self._listener.exited(status)
+
+    def _on_completion(self) -> None:
+        # What a script writes to a descriptor it does not know means nothing.
+        if _read(self._completion) == b"":
+            self._close_completion()
+            self._settle()
+            if self._listener is not None:
+                self._listener.pipe_closed()
+
+    def _on_stderr(self) -> bool:
+        """Read once; whether there may be more."""
+        if self._stderr < 0:
+            return False
+        data = _read(self._stderr)
+        if data == b"":
+            self._loop.remove_reader(self._stderr)
+            os.close(self._stderr)
+            self._stderr = -1
+        elif data is not None and self._listener is not None:
+            self._listener.printed(data)
+        return bool(data)
+
+    def _settle(self) -> None:
+        if self.is_over:
+            self.drain_stderr()
+            self._discard_stderr()
+
+    def _close_completion(self) -> None:
+        if self._completion >= 0:
+            self._loop.remove_reader(self._completion)
+            os.close(self._completion)
+            self._completion = -1
+
+    def _discard_stderr(self) -> None:
+        """A detached process that kept descriptor 2 must not get SIGPIPE, so its end is read while we live."""
+        if self._stderr >= 0:
+            # This takes the place of the reader that refers to the job, so nothing of the job is kept alive.
+            self._loop.add_reader(self._stderr, _discard, self._loop, self._stderr)
+            self._stderr = -1
+
+
+class _Ends(NamedTuple):
+    """The pipes of a job: ours to read (`completion`, `stderr`), the job's to write (`held`, `printing`)."""
+
+    completion: int
+    held: int
+    stderr: int
+    printing: int
+
+
+def _open_ends() -> _Ends:
+    made: list[int] = []
+    try:
+        made += os.pipe2(os.O_CLOEXEC)
+        made.append(fcntl(made[1], F_DUPFD_CLOEXEC, LOWEST_PIPE))
+        os.close(made.pop(1))
+        made += os.pipe2(os.O_CLOEXEC)
+    except OSError:
+        for number in made:
+            os.close(number)
+        raise
+    # Not O_NONBLOCK in pipe2: that would make the job's ends non-blocking too.
+    os.set_blocking(made[0], False)
+    os.set_blocking(made[2], False)
+    return _Ends(*made)
+
+
+def _execute(argv: tuple[bytes, ...], order: Order, ends: _Ends, stdin: int) -> subprocess.Popen[bytes]:
+    # No preexec_fn: Popen then uses vfork, whose cost does not grow with our memory.
+    return subprocess.Popen(
+        argv,
+        cwd=order.cwd,
+        env=order.env,
+        stdin=stdin,
+        stdout=order.stdout_fd,
+        stderr=ends.printing,
+        pass_fds=(ends.held, *order.pass_fds),
+        umask=order.umask & 0o777,
+        process_group=0,
+    )
+
+
+def _pidfd(popen: subprocess.Popen[bytes]) -> int:
+    try:
+        return os.pidfd_open(popen.pid)
+    except OSError:
+        os.killpg(popen.pid, signal.SIGKILL)
+        popen.wait()
+        raise
+
+
+def _identity(number: int) -> PipeId:
+    found = os.fstat(number)
+    return PipeId(found.st_dev, found.st_ino)
+
+
+def _read(number: int) -> bytes | None:
+    """Empty at end of file, None when there is nothing yet."""
+    try:
+        return os.read(number, _READ_SIZE)
+    except BlockingIOError:
+        return None
+
+
+def _discard(loop: AbstractEventLoop, number: int) -> None:
+    if _read(number) == b"":
+        loop.remove_reader(number)
+        os.close(number)
+
+
+def _explain(problem: Exception, order: Order) -> str:
+    program, cwd = os.fsdecode(order.argv[0]), os.fsdecode(order.cwd)
+    if not isinstance(problem, OSError):
+        return f"cannot start {program}: {problem}; look at the environment and the arguments of this command"
+    in_cwd = problem.filename == order.cwd
+    match problem.errno:
+        case errno.ENOENT | errno.ENOTDIR if in_cwd:
+            return f"cannot start {program}: the directory {cwd} does not exist any more"
+        case errno.EACCES if in_cwd:
+            return f"cannot start {program}: no permission to enter the directory {cwd}"
+        case errno.ENOENT | errno.ENOTDIR:
+            path = os.fsdecode(order.env.get(b"PATH", os.fsencode(os.defpath)))
+            return f"cannot start {program}: not found (PATH is {path}); correct the script's #! line, or PATH"
+        case errno.EACCES:
+            return (
+                f"cannot start {program}: it may not be executed; correct the script's #! line, or the program's mode"
+            )
+        case errno.E2BIG:
+            size = sum(map(len, order.argv)) + sum(len(key) + len(value) + 2 for key, value in order.env.items())
+            return f"cannot start {program}: arguments and environment are too long ({size} bytes); export less"
+        case errno.EMFILE | errno.ENFILE:
+            return f"cannot start {program}: out of file descriptors; use a lower -j, or raise the limit (ulimit -n)"
+        case errno.EAGAIN:
+            return f"cannot start {program}: too many processes; use a lower -j, or raise the limit (ulimit -u)"
+        case _:
+            return f"cannot start {program}: {problem.strerror}"

@@ -1,0 +1,1 @@
+"""What scripts print: kept while they run (joblog), afterwards (segments), and shown in order (viewer, replay)."""

@@ -1,0 +1,270 @@
+"""The log of one run of one target, while it runs and afterwards.
+
+It owns the order of what happened: text, notes, the targets asked for, the end. It does not know who looks at it (see
+`viewer`), nor where finished logs are stored (see `segments`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from redod.logs.records import (
+    CHILD,
+    HEADER,
+    MESSAGE,
+    NOTE,
+    TEXT,
+    UNCHANGED,
+    Done,
+    Message,
+    Note,
+    Unchanged,
+    encode_done,
+    encode_path,
+    encode_record,
+)
+from redod.logs.spool import Spool
+
+MAX_ENTRIES = 1 << 20
+"""Entries in one log; later ones of ours are dropped, so a script that loops costs bounded memory."""
+
+Reader = Callable[[int, int], bytes]
+"""Bytes of a stored log: offset and length to bytes."""
+
+
+class Room(NamedTuple):
+    """How much one log may take: `memory` and `total` bytes of text, and the directory for what is
+    above `memory` (None: the system's temporary directory).
+    """
+
+    directory: bytes | None = None
+    memory: int = 256 << 10
+    total: int = 16 << 20
+
+
+ROOM = Room()
+
+
+@dataclass(slots=True, eq=False)
+class Span:
+    """A piece of the log's text, `start` and `end` counted in bytes of text; it grows while nothing follows it."""
+
+    start: int
+    end: int
+    stored: int = 0
+    """Where it begins in the encoded log, once that has been made."""
+
+
+class Started:
+    """The mark at which the target's script was started. Before it stands what was said while the target waited."""
+
+    __slots__ = ()
+
+
+STARTED = Started()
+
+LiveEntry = Span | Message | Note | Unchanged | Started
+
+
+class JobLog:
+    """An ordered list of entries that only grows, until `finish`, `found_clean` or `give_up` ends it.
+
+    Each log must be ended by one of the three: a viewer that has reached it waits for that. A session's own log, the
+    root of what it shows, is one without `start`, and with the targets of the command line as children.
+    The text of a script must be added before the child that the script asked for next: drain its pipe first.
+    """
+
+    __slots__ = (
+        "_done", "_ended", "_entries", "_lost", "_reader", "_room", "_size", "_spool", "_started", "_waiting",
+        "clean", "path",
+    )  # fmt: skip
+
+    def __init__(self, path: bytes, room: Room = ROOM) -> None:
+        self.path = path
+        """The target's canonical absolute path."""
+        self.clean = False
+        """It ended by being found up to date."""
+        self._room = room
+        self._entries: list[LiveEntry | JobLog] = []
+        self._size = 0
+        self._lost = 0
+        self._spool: Spool | None = None
+        self._reader: Reader | None = None
+        self._done: Done | None = None
+        self._started = False
+        self._ended = False
+        self._waiting: list[Callable[[], None]] = []
+
+    @property
+    def entries(self) -> "list[LiveEntry | JobLog]":
+        """What happened, in order; a child is its own log. To be read only."""
+        return self._entries
+
+    @property
+    def done(self) -> Done | None:
+        """How the run ended; None while it lasts, and where nothing ran."""
+        return self._done
+
+    @property
+    def ended(self) -> bool:
+        """Nothing comes any more."""
+        return self._ended
+
+    @property
+    def ran(self) -> bool:
+        """A script was started, or it failed before one could be."""
+        return self._done is not None or self._started
+
+    @property
+    def size(self) -> int:
+        """Bytes of text kept."""
+        return self._size
+
+    @property
+    def lost(self) -> int:
+        """Bytes of text dropped, because of the limit or of a full disk."""
+        return self._lost
+
+    def start(self) -> None:
+        """The script is being started: `redo  NAME` is shown here."""
+        self._started = True
+        self._add(STARTED)
+
+    def write(self, data: bytes) -> None:
+        """The script's stderr, as it came; ignored after the end.
+
+        Once something had to be dropped all that follows is: no gaps.
+        """
+        if not data or self._ended:
+            return
+        kept = 0 if self._lost else self._keep(data[: self._room.total - self._size])
+        self._lost += len(data) - kept
+        if kept:
+            self._grew()
+
+    def message(self, text: bytes) -> None:
+        """Words of ours for the user, one line or more, without the last newline."""
+        if len(self._entries) < MAX_ENTRIES:
+            self._add(Message(text))
+
+    def note(self, text: bytes) -> None:
+        """Words about the build, such as a reason, for those who ask for them; as `message`."""
+        if len(self._entries) < MAX_ENTRIES:
+            self._add(Note(text))
+
+    def child(self, log: "JobLog") -> None:
+        """A nested call asked for this target, which runs or may have to: its log is shown here."""
+        self._add(log)
+
+    def unchanged(self, path: bytes) -> None:
+        """A nested call asked for this target, which is up to date."""
+        if len(self._entries) < MAX_ENTRIES:
+            self._add(Unchanged(path))
+
+    def finish(self, status: int, seconds: float) -> None:
+        """The run is over: an exit status, or a negative signal number; and how long it took."""
+        if self._lost:
+            self._tell_lost()
+        self._done = Done(status, seconds)
+        self._end()
+
+    def found_clean(self) -> None:
+        """A child that did not have to run after all: nothing of it is shown."""
+        self.clean = True
+        self._end()
+
+    def give_up(self) -> None:
+        """It never ran and will not: the build ended before."""
+        self._end()
+
+    def text(self, span: Span, offset: int, length: int) -> bytes:
+        """Up to `length` bytes of the text from `offset` (in bytes of text) on, which lies in `span`."""
+        length = min(length, span.end - offset)
+        if self._reader is not None:
+            return self._reader(span.stored + offset - span.start, length)
+        return self._spool.read(offset, length) if self._spool is not None else b""
+
+    def wait(self, callback: Callable[[], None]) -> None:
+        """Call back once, at the next growth or end."""
+        self._waiting.append(callback)
+
+    def stop_waiting(self, callback: Callable[[], None]) -> None:
+        if callback in self._waiting:
+            self._waiting.remove(callback)
+
+    def encode(self, root: bytes) -> bytes:
+        """The stored form of an ended log, paths relative to the workspace `root`; empty: nothing to keep.
+
+        A success that said nothing and asked for nothing is not worth a record.
+        """
+        done = self._done
+        if done is not None and done.status == 0 and all(isinstance(entry, Started) for entry in self._entries):
+            return b""
+        parts: list[bytes] = []
+        position = 0
+        for entry in self._entries:
+            part = self._encode_entry(entry, root, position)
+            position += len(part)
+            parts.append(part)
+        if done is not None:
+            parts.append(encode_done(done))
+        return b"".join(parts)
+
+    def settle(self, reader: Reader) -> None:
+        """What `encode` returned last is stored: let go of the text here, and read it through `reader` from now on."""
+        self._reader = reader
+        self._spool = None
+
+    def _encode_entry(self, entry: "LiveEntry | JobLog", root: bytes, position: int) -> bytes:
+        match entry:
+            case Span(start, end):
+                data = self.text(entry, start, end - start)
+                entry.stored = position + HEADER.size
+                return encode_record(TEXT, data)
+            case Message(text):
+                return encode_record(MESSAGE, text)
+            case Note(text):
+                return encode_record(NOTE, text)
+            case Unchanged(path):
+                return encode_path(UNCHANGED, path, root)
+            case JobLog():
+                if entry.ran:
+                    return encode_path(CHILD, entry.path, root)
+                return encode_path(UNCHANGED, entry.path, root) if entry.clean else b""
+            case Started():
+                return b""
+
+    def _keep(self, data: bytes) -> int:
+        if not data:
+            return 0
+        if self._spool is None:
+            self._spool = Spool(self._room.directory, self._room.memory)
+        kept = self._spool.append(data)
+        if not kept:
+            return 0
+        last = self._entries[-1] if self._entries else None
+        if isinstance(last, Span):
+            last.end += kept
+        else:
+            self._entries.append(Span(self._size, self._size + kept))
+        self._size += kept
+        return kept
+
+    def _tell_lost(self) -> None:
+        why = "a log keeps no more" if self._size >= self._room.total else "there is no space to keep it"
+        line = f"redo: {self._lost} bytes of output were dropped after the first {self._size}: {why}"
+        self._entries.append(Message(line.encode()))
+
+    def _add(self, entry: "LiveEntry | JobLog") -> None:
+        self._entries.append(entry)
+        self._grew()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._grew()
+
+    def _grew(self) -> None:
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for callback in waiting:
+                callback()

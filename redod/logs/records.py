@@ -1,0 +1,100 @@
+"""Records: the form in which a finished log is stored, and back.
+
+It owns the bytes: records of u8 type, u32 length (big-endian), payload. It does not know where they are kept. Paths are
+stored relative to the workspace, so that a log survives the move of its workspace; one outside of it stays absolute.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from redod.core.paths import is_below, join, relative
+
+HEADER = struct.Struct(">BI")
+TEXT, NOTE, CHILD, UNCHANGED, DONE, MESSAGE = range(1, 7)
+_DONE = struct.Struct(">id")
+
+
+class Text(NamedTuple):
+    """What the script wrote to its stderr, exactly."""
+
+    data: bytes
+
+
+class Message(NamedTuple):
+    """Words of ours for the user, without the last newline."""
+
+    text: bytes
+
+
+class Note(NamedTuple):
+    """Words about the build, such as a reason; shown only when asked for."""
+
+    text: bytes
+
+
+class Child(NamedTuple):
+    """A target that the script asked for and that ran."""
+
+    path: bytes
+
+
+class Unchanged(NamedTuple):
+    """A target that the script asked for and that was up to date."""
+
+    path: bytes
+
+
+class Done(NamedTuple):
+    """The end of the run: 0 for success, a positive exit status, or a negative signal number; and how long it took."""
+
+    status: int
+    seconds: float
+
+
+Entry = Text | Message | Note | Child | Unchanged | Done
+
+
+def encode_record(kind: int, payload: bytes) -> bytes:
+    return HEADER.pack(kind, len(payload)) + payload
+
+
+def encode_path(kind: int, path: bytes, root: bytes) -> bytes:
+    """A CHILD or UNCHANGED record; `root` is the workspace's canonical path."""
+    name = relative(path, root) if is_below(path, root) else path
+    return HEADER.pack(kind, len(name)) + name
+
+
+def encode_done(done: Done) -> bytes:
+    return encode_record(DONE, _DONE.pack(done.status, done.seconds))
+
+
+def decode(data: bytes, root: bytes) -> Iterator[Entry]:
+    """The entries of a stored log, paths made absolute again with the workspace's present path `root`.
+
+    Records of an unknown type, which a newer version wrote, are passed over; a record cut short ends the log.
+    """
+    position = 0
+    while position + HEADER.size <= len(data):
+        kind, length = HEADER.unpack_from(data, position)
+        start = position + HEADER.size
+        position = start + length
+        if position > len(data):
+            return
+        payload = data[start:position]
+        if kind == TEXT:
+            yield Text(payload)
+        elif kind == MESSAGE:
+            yield Message(payload)
+        elif kind == NOTE:
+            yield Note(payload)
+        elif kind == CHILD:
+            yield Child(_absolute(payload, root))
+        elif kind == UNCHANGED:
+            yield Unchanged(_absolute(payload, root))
+        elif kind == DONE and length == _DONE.size:
+            yield Done(*_DONE.unpack(payload))
+
+
+def _absolute(name: bytes, root: bytes) -> bytes:
+    return name if name.startswith(b"/") else join(root, name)

@@ -1,0 +1,201 @@
+"""Frames: cuts the bytes of one connection into what a client may say, and writes what the server answers.
+
+It owns the framing, the limits and the order of frames of docs/protocol.md. It does no input or output, knows
+nothing about the descriptors that travel beside an INVOKE, and does not look into INVOKE's payload (see `invocation`).
+"""
+
+import signal
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+from redod.errors import RedodError
+
+MAX_INVOKE = 17 << 20
+"""Bytes in the payload of an INVOKE frame: 16 MiB of arguments and environment, and room for the rest."""
+MAX_PAYLOAD = 65_537
+"""Bytes in the payload of any other frame."""
+MAX_DATA = 65_536
+"""Bytes of a stream (STDIN, OUTPUT) in one frame."""
+
+_HEADER = struct.Struct(">IB")
+_OUTPUT_HEADER = struct.Struct(">IBB")
+_SIGNALS = frozenset((signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT))
+
+
+class FrameType(IntEnum):
+    """The numbers on the wire. Below 16 the client speaks, from 16 on the server."""
+
+    INVOKE = 1
+    SIGNAL = 2
+    STDIN = 3
+    WINSIZE = 4
+    OUTPUT = 16
+    READ_STDIN = 17
+    EXIT = 18
+    REFUSED = 19
+
+
+_FROM_CLIENT = frozenset((FrameType.INVOKE, FrameType.SIGNAL, FrameType.STDIN, FrameType.WINSIZE))
+
+
+class PeerError(RedodError):
+    """The client broke the protocol. The text says how, and is fit for a REFUSED frame."""
+
+    status = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Invoke:
+    """The client asks for an invocation; `invocation.parse` reads the payload."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """The client received this signal: SIGINT, SIGTERM, SIGHUP or SIGQUIT."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stdin:
+    """Bytes of the client's standard input; empty at its end."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Resized:
+    """The client's terminal has this many rows and columns now."""
+
+    rows: int
+    columns: int
+
+
+Frame = Invoke | Signal | Stdin | Resized
+
+
+class FrameReader:
+    """What one client says. Feed it bytes as they come, then take frames until there is none.
+
+    After an error it stays broken: it raises the same error again and keeps no more bytes.
+    """
+
+    __slots__ = ("_buffer", "_error", "_invoked", "_stdin_open")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._invoked = False
+        self._stdin_open = False
+        self._error = ""
+
+    @property
+    def invoked(self) -> bool:
+        """Whether the whole INVOKE frame has been taken (until then the 10 s limit on sending it holds)."""
+        return self._invoked
+
+    def allow_stdin(self) -> None:
+        """READ_STDIN is being sent: STDIN frames are in order until the empty one."""
+        self._stdin_open = True
+
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._error:
+            self._buffer += data
+
+    def next_frame(self) -> Frame | None:
+        """The next whole frame, or None until more bytes are fed.
+
+        Raises PeerError for a frame that is unknown, too long, out of order, in the wrong direction or of the wrong
+        shape; frames before it are given first, however the bytes were split.
+        """
+        if self._error:
+            raise PeerError(self._error)
+        try:
+            return self._cut()
+        except PeerError as error:
+            self._error = str(error)
+            self._buffer = bytearray()
+            raise
+
+    def _cut(self) -> Frame | None:
+        buffer = self._buffer
+        if len(buffer) < _HEADER.size:
+            return None
+        length, kind = _HEADER.unpack_from(buffer)
+        self._admit(kind, length)
+        end = _HEADER.size + length
+        if len(buffer) < end:
+            return None
+        with memoryview(buffer) as view:
+            payload = bytes(view[_HEADER.size : end])
+        del buffer[:end]
+        return self._frame(kind, payload)
+
+    def _admit(self, kind: int, length: int) -> None:
+        """Judge a frame by its header alone, so that nothing forbidden is ever buffered."""
+        if kind not in _FROM_CLIENT:
+            raise PeerError(f"frame type {kind} is not one that a client sends")
+        if kind == FrameType.INVOKE:
+            if self._invoked:
+                raise PeerError("a second INVOKE on one connection")
+            if length > MAX_INVOKE:
+                raise PeerError(
+                    f"arguments and environment are too long: {length} bytes, at most {MAX_INVOKE} are accepted"
+                )
+        elif not self._invoked:
+            raise PeerError("the first frame is not an INVOKE")
+        elif kind == FrameType.STDIN and not self._stdin_open:
+            raise PeerError("a STDIN frame that was not asked for")
+        elif length > (MAX_DATA if kind == FrameType.STDIN else MAX_PAYLOAD):
+            raise PeerError(f"a frame of type {kind} has {length} bytes, which is too long")
+
+    def _frame(self, kind: int, payload: bytes) -> Frame:
+        if kind == FrameType.INVOKE:
+            self._invoked = True
+            return Invoke(payload)
+        if kind == FrameType.STDIN:
+            self._stdin_open = bool(payload)
+            return Stdin(payload)
+        if kind == FrameType.SIGNAL:
+            if len(payload) != 1 or payload[0] not in _SIGNALS:
+                raise PeerError("a SIGNAL frame does not name one of INT, TERM, HUP and QUIT")
+            return Signal(payload[0])
+        if len(payload) != 4:
+            raise PeerError(f"a WINSIZE frame has {len(payload)} bytes instead of 4")
+        return Resized(*struct.unpack(">HH", payload))
+
+
+READ_STDIN = _HEADER.pack(0, FrameType.READ_STDIN)
+"""The frame that asks for the client's standard input."""
+
+
+def encode_output(descriptor: int, data: bytes) -> bytes:
+    """OUTPUT frames for the client's descriptor 1 or 2, as many as the data needs; none for no data."""
+    if 0 < len(data) <= MAX_DATA:
+        return _OUTPUT_HEADER.pack(len(data) + 1, FrameType.OUTPUT, descriptor) + data
+    parts: list[bytes] = []
+    for start in range(0, len(data), MAX_DATA):
+        part = data[start : start + MAX_DATA]
+        parts += (_OUTPUT_HEADER.pack(len(part) + 1, FrameType.OUTPUT, descriptor), part)
+    return b"".join(parts)
+
+
+def encode_exit_status(status: int) -> bytes:
+    """The last frame: the client exits with this status (0-255)."""
+    return struct.pack(">IBBB", 2, FrameType.EXIT, 0, status)
+
+
+def encode_exit_signal(number: int) -> bytes:
+    """The last frame: the client dies by this signal."""
+    return struct.pack(">IBBB", 2, FrameType.EXIT, 1, number)
+
+
+def encode_refused(status: int, text: str) -> bytes:
+    """The last frame: the client prints the text (cut to what fits a frame) and exits with the status (0-255)."""
+    # Backslashes for surrogates: a text may quote a name that is not UTF-8, the frame has to be.
+    encoded = text.encode("utf-8", "backslashreplace")
+    if len(encoded) > MAX_DATA:
+        encoded = encoded[:MAX_DATA].decode("utf-8", "ignore").encode()
+    return struct.pack(">IBB", len(encoded) + 1, FrameType.REFUSED, status) + encoded

@@ -1,0 +1,332 @@
+"""The store of one workspace: what builds have recorded, kept on disk in step with the graph.
+
+It owns the order in which journal, database and lock are written, and what is done when they are damaged or gone. It
+does not know how rows look (`rows`), how they meet the graph (`loading`), nor when to commit (the engine).
+"""
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+from redod.core.graph import Graph, Kind, Node
+from redod.core.paths import join, show
+from redod.core.stamps import Stamp
+from redod.store import StoreError
+from redod.store.intents import Intents
+from redod.store.loading import UNWRITTEN, Loading, blank, named_by
+from redod.store.lock import Lock, Owner, acquire
+from redod.store.made import Entry, Journal, Mark, print_of
+from redod.store.recovery import Observe, recover
+from redod.store.rows import Names, TargetRow, file_row, foreign_row, target_row
+from redod.store.tables import DATABASE, Damaged, Tables, remove, set_aside
+from redod.store.workspaces import Workspace, remake
+
+COMPACT_ABOVE = 1 << 20
+"""Bytes below which a journal is not rewritten for its size."""
+_LINE = 100
+"""About the bytes of a journal's line."""
+_UNUSED_ROWS = 1000
+_NOWHERE = Mark(0, 0)
+
+
+class Loaded(NamedTuple):
+    """What opening a store did: targets read, targets known by the journal alone (out of date), and
+    a text for the user, empty if there is nothing to say.
+    """
+
+    targets: int
+    recovered: int
+    notice: str
+
+
+class Store:
+    """An open store. `put` marks nodes, `commit` writes them, `intend` writes a line of the journal.
+
+    When a method raises StoreError nothing is lost: the marks stay, and the next commit tries again.
+    """
+
+    def __init__(self, workspace: Workspace, number: int, graph: Graph, lock: Lock, observe: Observe) -> None:
+        """Use `Store.open`."""
+        self.workspace = workspace
+        self.number = number
+        self._graph = graph
+        self._lock = lock
+        self._observe = observe
+        self._names = Names(workspace.root)
+        self._database = join(workspace.directory, DATABASE)
+        self._tables: Tables | None = None
+        self._journal: Journal | None = None
+        self._changed: set[Node] = set()
+        self._intents = Intents()
+        self._compact_at = COMPACT_ABOVE
+        self._adopt(self._loading())
+        self.loaded = self._begin()
+
+    @classmethod
+    def open(cls, workspace: Workspace, number: int, graph: Graph, owner: Owner, observe: Observe) -> "Store":
+        """Own the workspace's store and read it into the graph; `number` (above 0) is the workspace's in the graph.
+
+        A damaged store is set aside, which `loaded` tells. Raises WorkspaceBusy, and StoreError when the
+        files cannot be used now.
+        """
+        lock = acquire(workspace.directory, owner)
+        collecting = gc.isenabled()
+        # The collector would walk the growing graph again and again, and there is no garbage.
+        gc.disable()
+        try:
+            return cls(workspace, number, graph, lock, observe)
+        except BaseException:
+            lock.close()
+            raise
+        finally:
+            if collecting:
+                gc.enable()
+
+    @property
+    def pending(self) -> bool:
+        """Whether something is to be committed."""
+        return bool(self._changed)
+
+    def put(self, node: Node) -> None:
+        """Mark a node as changed: a target of this workspace, or a file that one of them names."""
+        self._changed.add(node)
+
+    def intend(self, path: bytes, stamp: Stamp) -> None:
+        """Note that the file with this stamp (lstat's mtime, size and inode) is about to be renamed to `path`.
+
+        To be called before the rename; afterwards put the target. Raises StoreError: then do not rename.
+        """
+        if not self._is_in_place():
+            self._begin_anew()
+        file = print_of(stamp)
+        self._intents.add(path, self._made.append(self._names.name(path), file), file)
+
+    def commit(self) -> str:
+        """Write the present state of all marked nodes, and of what they name, in one transaction.
+
+        Returns a text for the user, nearly always empty. Raises StoreError; WorkspaceBusy if `.redo` was removed and
+        somebody else has made and taken a new one.
+        """
+        if not self._changed:
+            return ""
+        notice = "" if self._is_in_place() else self._begin_anew()
+        try:
+            self._write()
+        except Damaged as damage:
+            notice = self._replace(damage)
+        if self._made.length > self._compact_at:
+            # All that it saves is room: when it fails there is nothing to tell.
+            with suppress(StoreError, Damaged):
+                self._compact()
+        return notice
+
+    def checkpoint(self) -> None:
+        """Bring what was committed to the disk for good, with fsync: for idle moments. Raises StoreError."""
+        if self._tables and self._is_in_place():
+            try:
+                self._tables.checkpoint()
+            except Damaged as damage:
+                self._replace(damage)
+
+    def forget(self) -> int:
+        """Start over: nothing stays recorded but which files are ours. Returns their number. Raises StoreError.
+
+        If that were forgotten too, each built file would look like a source and never be built again.
+        """
+        for node in list(self._own()):
+            blank(node)
+        self._changed.clear()
+        self._close_files()
+        try:
+            remove(self._database)
+        except OSError as error:
+            raise StoreError(f"cannot remove {show(self._database)}: {error.strerror}") from error
+        self._adopt(self._loading())
+        recovered = self._begin().recovered
+        self.commit()
+        return recovered
+
+    def close(self) -> None:
+        """Commit and release the workspace. It is released also when this raises StoreError."""
+        try:
+            self.commit()
+        finally:
+            self._close_files()
+            self._lock.close()
+
+    def _begin(self) -> Loaded:
+        """Open the files and read them into the graph."""
+        notice = ""
+        try:
+            self._journal = Journal(join(self.workspace.directory, b"made"))
+            try:
+                mark = self._load()
+            except Damaged as damage:
+                mark = _NOWHERE
+                notice = self._set_aside(damage)
+                self._tables = self._open_new()
+            entries = self._journal.entries(mark)
+            recovered = recover(entries, self._graph, self.number, self._names.path, self._observe)
+        except BaseException:
+            self._close_files()
+            raise
+        self._changed.update(recovered)
+        targets = sum(1 for _ in self._own())
+        self._compact_at = max(COMPACT_ABOVE, 4 * _LINE * targets)
+        if not self._journal.generation or mark.generation not in (0, self._journal.generation):
+            # A journal that is not the one the database knows may lack what it had: written anew with the next commit.
+            self._compact_at = 0
+        if notice:
+            notice += f"; {len(recovered)} files are known to be built and will be built again"
+        return Loaded(targets - len(recovered), len(recovered), notice)
+
+    def _load(self) -> Mark:
+        self._tables = Tables(self._database)
+        mark = self._tables.mark()
+        loading = self._loading()
+        loading.read(self._tables)
+        self._adopt(loading)
+        return mark
+
+    def _loading(self) -> Loading:
+        return Loading(self._graph, self._names, self.number)
+
+    def _adopt(self, loading: Loading) -> None:
+        self._ids = loading.ids
+        self._versions = loading.versions
+        self._changed.update(loading.translated)
+        self._unused = loading.unused if len(loading.unused) > max(_UNUSED_ROWS, len(loading.ids) // 4) else []
+
+    def _is_in_place(self) -> bool:
+        return self._tables is not None and self._journal is not None and self._tables.in_place
+
+    def _begin_anew(self) -> str:
+        """Write everything from memory: `.redo` was removed, or could not be written anew before."""
+        self._close_files()
+        remake(self.workspace)
+        self._lock.renew()
+        if os.path.lexists(self._database):
+            # Somebody had the workspace between us and us.
+            set_aside(self._database)
+        journal = self._journal = Journal(join(self.workspace.directory, b"made"))
+        self._tables = self._open_new()
+        self._changed.update(
+            recover(journal.entries(_NOWHERE), self._graph, self.number, self._names.path, self._observe)
+        )
+        for path, file in self._intents.take():
+            self._intents.add(path, journal.append(self._names.name(path), file), file)
+        self._compact_at = 0
+        return f"{show(self.workspace.directory)} was removed; it was written anew from memory"
+
+    def _replace(self, damage: Damaged) -> str:
+        """Write everything from memory: the open database turned out to be damaged."""
+        notice = self._set_aside(damage)
+        self._tables = self._open_new()
+        try:
+            self._write()
+        except Damaged as error:
+            raise StoreError(f"cannot use {show(self._database)}: {error}") from error
+        return f"{notice}; it was written anew from memory"
+
+    def _set_aside(self, damage: Damaged) -> str:
+        if self._tables:
+            self._tables.close()
+            self._tables = None
+        aside = set_aside(self._database)
+        return f"{show(self._database)} cannot be used ({damage}); it is now {show(aside)}"
+
+    def _open_new(self) -> Tables:
+        """A database without rows, to which all that is known of the workspace is to be written."""
+        try:
+            tables = Tables(self._database)
+        except Damaged as error:
+            raise StoreError(f"cannot use {show(self._database)}: {error}") from error
+        self._adopt(self._loading())
+        self._changed.update(self._own())
+        return tables
+
+    def _write(self) -> None:
+        """The one transaction. Nothing in memory changes before it has succeeded."""
+        assert self._tables and self._journal
+        rows = self._rows()
+        unused = [number for number in self._unused if number not in rows]
+        settled = self._intents.settled_by(self._changed)
+        mark = Mark(self._journal.generation, self._intents.start(self._journal.length, settled))
+        self._tables.write(list(rows.values()), mark, unused)
+        for number, row in rows.items():
+            self._versions[number] = row.version
+        for number in unused:
+            self._versions[number] = UNWRITTEN
+        self._unused = []
+        self._intents.settle(settled)
+        self._changed.clear()
+
+    def _rows(self) -> dict[int, TargetRow]:
+        """The rows of the marked nodes, and of all that they name whose row is missing or of another version.
+
+        An edge names a version, and only in one transaction with the row that says what that version was is it true.
+        """
+        rows: dict[int, TargetRow] = {}
+        waiting = list(self._changed)
+        while waiting:
+            node = waiting.pop()
+            number = self._id(node)
+            if number in rows:
+                continue
+            name = self._names.name(node.path)
+            if node.workspace == self.number:
+                rows[number] = target_row(number, name, node, self._id)
+                waiting.extend(named for named in named_by(node) if self._is_stale(named))
+            elif node.workspace:
+                rows[number] = foreign_row(number, name)
+            else:
+                rows[number] = file_row(number, name, node)
+        return rows
+
+    def _is_stale(self, node: Node) -> bool:
+        version = node.version if node.workspace in (0, self.number) else 0
+        return self._versions[self._id(node)] != version
+
+    def _id(self, node: Node) -> int:
+        number = self._ids.get(node.path)
+        if number is None:
+            number = self._ids[node.path] = len(self._versions)
+            self._versions.append(UNWRITTEN)
+        return number
+
+    def _compact(self) -> None:
+        """Rewrite the journal: the targets that there are, then the lines that wait for their result.
+
+        Everything else must be committed. A crash between the two files leaves a journal of a generation that the database
+        does not know: all its lines are looked at, and each finds its target recorded.
+        """
+        assert self._tables
+        journal = self._made
+        self._compact_at = 2 * journal.length
+        start = self._intents.start(journal.length)
+        lines = (
+            Entry(print_of(node.stamp), self._names.name(node.path))
+            for node in self._own()
+            if node.kind is Kind.TARGET and node.stamp and node.stamp.exists
+        )
+        self._intents.move(journal.replace(lines, start) - start)
+        self._compact_at = max(COMPACT_ABOVE, 4 * journal.length)
+        self._tables.write((), Mark(journal.generation, self._intents.start(journal.length)))
+
+    @property
+    def _made(self) -> Journal:
+        assert self._journal
+        return self._journal
+
+    def _own(self) -> Iterator[Node]:
+        return (node for node in self._graph if node.workspace == self.number)
+
+    def _close_files(self) -> None:
+        if self._tables:
+            self._tables.close()
+            self._tables = None
+        if self._journal:
+            self._journal.close()
+            self._journal = None

@@ -1,0 +1,145 @@
+"""How a graph's values become the columns of a row, and back.
+
+It owns the binary layouts (little-endian, see the structs) and how paths are written. It does not know SQL.
+A path inside the workspace is stored relative to its root, so that a workspace may be moved; one outside is stored
+absolute, because a moved workspace was still made from that very file.
+"""
+
+from collections.abc import Callable, Iterator
+from struct import Struct
+from typing import NamedTuple
+
+from redod.core.graph import Dep, DepKind, LogPlace, Node
+from redod.core.stamps import DIRECTORY, MISSING, Stamp
+
+_STAMP = Struct("<qqQIIIqI")
+_EDGE = Struct("<QIB")
+_LOG = Struct("<IQQ")
+_IFCREATE = 1
+_LATE = 2
+_NO_TAIL = (None, b"")
+_KINDS = (DepKind.IFCHANGE, DepKind.IFCREATE)
+
+Edge = tuple[int, int, int]
+"""A dependency on disk: the version that was seen, the id of the other file's row, flags."""
+
+
+class FileRow(NamedTuple):
+    """What is stored of a file that is not this workspace's target. A foreign target has only its name."""
+
+    id: int
+    name: bytes
+    kind: int
+    version: int
+    stamp: bytes | None
+
+
+class TargetRow(NamedTuple):
+    """What is stored of this workspace's target; of other files, the columns from `edges` on are NULL."""
+
+    id: int
+    name: bytes
+    kind: int
+    version: int
+    stamp: bytes | None
+    edges: bytes | None
+    dofile: int | None
+    status: int | None
+    always: int | None
+    checksum: bytes | None
+    log: bytes | None
+
+
+class Names:
+    """Paths as they are stored, for the workspace whose top is `root`."""
+
+    def __init__(self, root: bytes) -> None:
+        self._root = root
+        self.prefix = root if root == b"/" else root + b"/"
+
+    def name(self, path: bytes) -> bytes:
+        if path.startswith(self.prefix):
+            return path[len(self.prefix) :]
+        return b"" if path == self._root else path
+
+    def path(self, name: bytes) -> bytes:
+        if name.startswith(b"/"):
+            return name
+        return self.prefix + name if name else self._root
+
+
+def file_row(number: int, name: bytes, node: Node) -> TargetRow:
+    return TargetRow(number, name, node.kind, node.version, pack_stamp(node.stamp), None, None, None, None, None, None)
+
+
+def foreign_row(number: int, name: bytes) -> TargetRow:
+    return TargetRow(number, name, 0, 0, None, None, None, None, None, None, None)
+
+
+def target_row(number: int, name: bytes, node: Node, id_of: Callable[[Node], int]) -> TargetRow:
+    return TargetRow(
+        number,
+        name,
+        node.kind,
+        node.version,
+        pack_stamp(node.stamp),
+        pack_edges(node.deps, id_of),
+        id_of(node.dofile) if node.dofile else None,
+        node.status,
+        node.always,
+        node.checksum,
+        _LOG.pack(*node.log) if node.log else None,
+    )
+
+
+def pack_edges(deps: tuple[Dep, ...], id_of: Callable[[Node], int]) -> bytes:
+    return b"".join(
+        [_EDGE.pack(version, id_of(node), kind + _LATE if late else kind) for kind, node, version, late in deps]
+    )
+
+
+def unpack_edges(blob: bytes) -> Iterator[Edge]:
+    """Raises struct.error."""
+    return _EDGE.iter_unpack(blob)
+
+
+def dep(edge: Edge, node: Node, version: int) -> Dep:
+    return Dep(_KINDS[edge[2] & _IFCREATE], node, version, bool(edge[2] & _LATE))
+
+
+def unpack_log(blob: bytes | None) -> LogPlace | None:
+    """Raises struct.error."""
+    return LogPlace._make(_LOG.unpack(blob)) if blob else None
+
+
+def pack_stamp(stamp: Stamp | None) -> bytes | None:
+    """The two stamps that many files share are one byte each."""
+    if stamp is None:
+        return None
+    if stamp == MISSING:
+        return b"-"
+    if stamp == DIRECTORY:
+        return b"/"
+    head = _STAMP.pack(*stamp[:8])
+    if stamp.referent is None and not stamp.content:
+        return head
+    return b"%s%c%s%s" % (head, len(stamp.content), stamp.content, pack_stamp(stamp.referent) or b"")
+
+
+def unpack_stamp(blob: bytes | None) -> Stamp | None:
+    """Raises struct.error and IndexError."""
+    if blob is None:
+        return None
+    if len(blob) == _STAMP.size:
+        return Stamp._make(_STAMP.unpack(blob) + _NO_TAIL)
+    if blob == b"-":
+        return MISSING
+    if blob == b"/":
+        return DIRECTORY
+    content = _STAMP.size + 1
+    referent = content + blob[_STAMP.size]
+    return Stamp(
+        *_STAMP.unpack_from(blob),
+        referent=unpack_stamp(blob[referent:] or None),
+        content=blob[content:referent],
+    )

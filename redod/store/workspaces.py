@@ -1,0 +1,179 @@
+"""Which workspace a target belongs to, and where that workspace's store is.
+
+It owns the rule of the search and the making of `.redo/`. It does not know what a store holds.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from typing import NamedTuple
+
+from redod.core.paths import directory_of, join, show
+from redod.store import StoreError
+from redod.store.ownership import make_directory, open_file
+
+MARKERS = (b"redod.toml", b".git", b".hg", b".svn", b".bzr", b".jj", b"_darcs", b".fslckout", b".fossil")
+"""What a directory holds that is the top of a project. `.git` may be a file (a worktree, a submodule)."""
+
+REMOTE = frozenset(
+    "nfs nfs4 cifs smb3 smbfs ncpfs afs coda 9p ceph lustre gpfs beegfs glusterfs vboxsf prl_fs davfs"
+    " fuse.sshfs fuse.glusterfs fuse.ceph fuse.s3fs fuse.rclone fuse.davfs fuse.smbnetfs fuse.vmhgfs-fuse fuse.juicefs".split()
+)
+"""File systems on which other machines write too: neither locks nor SQLite's log are safe there."""
+
+
+class Workspace(NamedTuple):
+    """A workspace: the canonical path of its top directory, and the directory of its store."""
+
+    root: bytes
+    directory: bytes
+
+    @property
+    def in_tree(self) -> bool:
+        """Whether the store is the workspace's own `.redo/`."""
+        return self.directory == join(self.root, b".redo")
+
+
+def state_directory(home: bytes, xdg_state_home: bytes = b"") -> bytes:
+    """Where the stores of workspaces are that cannot hold their own (XDG base directories: a relative path is ignored)."""
+    state = xdg_state_home if xdg_state_home.startswith(b"/") else join(home, b".local/state")
+    return join(state, b"redod")
+
+
+def filesystem_type(path: bytes) -> str:
+    """The type of the file system that holds an existing directory, as proc_pid_mountinfo(5) names it; empty: unknown.
+
+    statfs(2) would tell all FUSE file systems by one number; the mount table names the kind of each.
+    """
+    device = os.stat(path).st_dev
+    wanted = b"%d:%d" % (os.major(device), os.minor(device))
+    with open("/proc/self/mountinfo", "rb") as mounts:
+        for line in mounts:
+            mount, _, rest = line.partition(b" - ")
+            if mount.split(b" ", 3)[2] == wanted:
+                return rest.split(b" ", 1)[0].decode("ascii", "replace")
+    return ""
+
+
+class Workspaces:
+    """The workspaces by target, with a memory of what was found; `forget` it when `.redo` directories came or went.
+
+    `state` is the user's state directory (see `state_directory`); `filesystem` names a directory's file system.
+    """
+
+    def __init__(self, state: bytes, filesystem: Callable[[bytes], str] = filesystem_type) -> None:
+        self._state = state
+        self._filesystem = filesystem
+        self.forget()
+
+    def forget(self) -> None:
+        """Look at the disk again for every later question."""
+        self._roots: dict[tuple[bytes, bytes, bytes], bytes] = {}
+        self._opened: dict[bytes, Workspace] = {}
+        self._stores: dict[bytes, bool] = {}
+        self._marks: dict[bytes, bool] = {}
+
+    def find(self, target: bytes, cwd: bytes, home: bytes) -> Workspace:
+        """The workspace of a target (a canonical absolute path) that a command run in `cwd` asks for; see `root`.
+
+        `home` is the user's home directory, canonical. Makes the store's directory. Raises StoreError.
+        """
+        root = self.root(target, cwd, home)
+        return self._opened.get(root) or self.prepare(root, home)
+
+    def root(self, target: bytes, cwd: bytes, home: bytes) -> bytes:
+        """The top of the target's workspace; makes nothing.
+
+        The nearest directory above the target that has a store; else the nearest that is the top of a project; else
+        `cwd` if the target lies below it; else the target's own directory. `/` and the home directory are passed over,
+        lest one store swallow all projects: only a target that lies directly in one of them belongs to it.
+        """
+        key = (directory_of(target), cwd, home)
+        found = self._roots.get(key)
+        if found is None:
+            found = self._roots[key] = self._search(*key)
+        return found
+
+    def prepare(self, root: bytes, home: bytes) -> Workspace:
+        """Make the store's directory: `.redo/`, or one below the state directory. Raises StoreError if neither can be."""
+        inside = join(root, b".redo")
+        if root not in (b"/", home) and self._is_local(root) and _make_store(inside):
+            workspace = Workspace(root, inside)
+        else:
+            workspace = Workspace(root, self._outside(root))
+            _make_outside(workspace.directory)
+        self._stores[root] = True
+        self._opened[root] = workspace
+        return workspace
+
+    def _search(self, directory: bytes, cwd: bytes, home: bytes) -> bytes:
+        candidates = [ancestor for ancestor in _upwards(directory) if ancestor not in (b"/", home)]
+        for memory, test in ((self._stores, self._has_store), (self._marks, _is_project)):
+            for candidate in candidates:
+                answer = memory.get(candidate)
+                if answer is None:
+                    answer = memory[candidate] = test(candidate)
+                if answer:
+                    return candidate
+        if cwd in candidates and os.path.isdir(cwd):
+            return cwd
+        return next(ancestor for ancestor in _upwards(directory) if os.path.isdir(ancestor))
+
+    def _has_store(self, directory: bytes) -> bool:
+        return os.path.isdir(join(directory, b".redo")) or os.path.isdir(self._outside(directory))
+
+    def _outside(self, root: bytes) -> bytes:
+        return join(self._state, sha256(root).hexdigest()[:32].encode())
+
+    def _is_local(self, root: bytes) -> bool:
+        try:
+            return self._filesystem(root) not in REMOTE
+        except OSError:
+            return False
+
+
+def remake(workspace: Workspace) -> None:
+    """Make the directory of a store again that was removed. Raises StoreError, also when the workspace itself is gone."""
+    if not workspace.in_tree:
+        _make_outside(workspace.directory)
+    elif not _make_store(workspace.directory):
+        raise StoreError(
+            f"cannot make {show(workspace.directory)} again: is {show(workspace.root)} still there and writable?"
+        )
+
+
+def _upwards(directory: bytes) -> Iterator[bytes]:
+    while directory != b"/":
+        yield directory
+        directory = directory_of(directory)
+    yield directory
+
+
+def _is_project(directory: bytes) -> bool:
+    return any(os.path.lexists(join(directory, marker)) for marker in MARKERS)
+
+
+def _make_store(directory: bytes) -> bool:
+    """Make `.redo/`, which git is to ignore; False if it cannot be made or written."""
+    try:
+        make_directory(directory)
+        if not os.path.isdir(directory) or not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
+            return False
+        ignore = join(directory, b".gitignore")
+        if not os.path.lexists(ignore):
+            descriptor = open_file(ignore, os.O_WRONLY)
+            os.write(descriptor, b"*\n")
+            os.close(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def _make_outside(directory: bytes) -> None:
+    try:
+        os.makedirs(directory, 0o700, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot make {show(directory)} ({error.strerror}), and the workspace cannot hold its own store;"
+            " make one of them writable, or set XDG_STATE_HOME"
+        ) from error

@@ -1,0 +1,111 @@
+"""Both clients as installs: a directory with every command name in it, below a pyvenv.cfg as in a virtual environment."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from redod import __version__
+
+from .fake_server import PATIENCE, FakeServer, Talk
+
+SOURCES = Path(__file__).parents[2] / "client"
+COMPILER = shutil.which("cc")
+WARNINGS = "-Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror".split()
+NAMES = (
+    "redo redo-ifchange redo-ifcreate redo-always redo-stamp redo-whichdo redo-targets redo-sources redo-ood redo-log "
+    "redo-recheck redod"
+).split()
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One of the two clients. `bindir` holds it under every name; `prefix` is what runs a file of it."""
+
+    bindir: Path
+    prefix: tuple[bytes, ...] = field(default=())
+
+    def command(self, name: str, *args: bytes) -> list[bytes]:
+        return [*self.prefix, bytes(self.bindir / name), *args]
+
+    def start(
+        self, name: str, *args: bytes, socket: bytes = b"", env: dict[bytes, bytes] | None = None, **how: object
+    ) -> "subprocess.Popen[bytes]":
+        """Start the client with exactly `env` (default: only REDOD_SOCKET) and its descriptors 1 and 2 on pipes."""
+        environment = {b"REDOD_SOCKET": socket} if env is None else env
+        streams: dict[str, object] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(  # type: ignore[call-overload, no-any-return]  # Popen's keywords are passed through
+            self.command(name, *args), env=environment, **(streams | how)
+        )
+
+    def run(
+        self, name: str, *args: bytes, socket: bytes = b"", env: dict[bytes, bytes] | None = None, **how: object
+    ) -> "subprocess.CompletedProcess[bytes]":
+        data = how.pop("input", None)
+        assert data is None or isinstance(data, bytes)
+        if data is not None:
+            how["stdin"] = subprocess.PIPE
+        with self.start(name, *args, socket=socket, env=env, **how) as process:
+            try:
+                out, err = process.communicate(data, timeout=PATIENCE)
+            except BaseException:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def compile_client(target: Path, *options: str) -> None:
+    """Build redo.c with warnings as errors."""
+    assert COMPILER
+    version = f'-DREDOD_VERSION="{__version__}"'
+    command = [COMPILER, "-std=gnu11", "-O2", *WARNINGS, *options, version, "-o", str(target), str(SOURCES / "redo.c")]
+    subprocess.run(command, check=True)
+
+
+def install(kind: str, root: Path) -> Client:
+    bindir = root / "bin"
+    bindir.mkdir()
+    (root / "pyvenv.cfg").touch()
+    first = bindir / NAMES[0]
+    if kind == "native":
+        compile_client(first)
+    else:
+        shutil.copy(SOURCES / "redo.py", first)
+        first.chmod(0o755)
+    for name in NAMES[1:]:
+        os.link(first, bindir / name)
+    if kind == "native":
+        return Client(bindir)
+    return Client(bindir, (os.fsencode(sys.executable), b"-I", b"-S", b"-X", b"utf8"))
+
+
+@pytest.fixture(scope="session", params=["native", "python"] if COMPILER else ["python"])
+def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    """Not for the tests that start a server: those need an install of their own."""
+    return install(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture
+def own_install(client: Client, tmp_path: Path) -> Client:
+    """A copy of the client in a directory of this test's own."""
+    shutil.copytree(client.bindir.parent, tmp_path / "install")
+    return Client(tmp_path / "install" / "bin", client.prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Makes the fake server of one test."""
+
+    path: bytes
+
+    def __call__(self, talk: Talk, path: bytes = b"") -> FakeServer:
+        return FakeServer(path or self.path, talk)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Serve:
+    return Serve(bytes(tmp_path / "server.sock"))
