@@ -408,6 +408,7 @@ __attribute__((noreturn)) static void exec_server(char **arguments)
     for (size_t i = 0; in_venv() && i < 5; i++)
         argv[used++] = python[i];
     memcpy(argv + used, arguments, count * sizeof *argv);
+    signal(SIGPIPE, SIG_DFL);
     execv(program, (char **)argv);
     fail(FAILED, "cannot run %s: %s; install redod again", program, strerror(errno));
 }
@@ -701,7 +702,7 @@ static void send_invocation(char **arguments, const char *cwd)
 /* ---- Standard input, for those who ask -------------------------------------------------------------------------- */
 
 static struct {
-    bool wanted;                       /* READ_STDIN came and the end was not sent yet */
+    bool asked, wanted;                /* READ_STDIN came; and the end was not sent yet */
     size_t size, sent;                 /* of the frame on its way; equal when there is none */
     unsigned char frame[HEAD + CHUNK];
 } input;
@@ -855,8 +856,8 @@ static void obey(unsigned type, const unsigned char *payload, size_t size)
 {
     if (type == OUTPUT && size >= 1 && (payload[0] == 1 || payload[0] == 2))
         write_output(payload[0], payload + 1, size - 1);
-    else if (type == READ_STDIN && size == 0 && input.size == 0)
-        input.wanted = true;
+    else if (type == READ_STDIN && size == 0 && !input.asked)
+        input.asked = input.wanted = true;
     else if (type == EXIT && size == 2 && payload[0] == 0)
         _exit(payload[1]);
     else if (type == EXIT && size == 2 && payload[0] == 1)

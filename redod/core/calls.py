@@ -8,7 +8,7 @@ waits for a token; with a serial pool, only when the last one is over.
 from redod.core import instructions as do
 from redod.core.graph import Kind, Node
 from redod.core.model import Call, Want, World
-from redod.core.moves import clients_of, declare, park, refuse_cycle, reply, show_job
+from redod.core.moves import clients_of, declare, park, refuse_cycle, reply, show_job, waits_elsewhere
 from redod.core.paths import relative, show
 from redod.core.settle import settle
 from redod.core.stamps import Moment, Stamp
@@ -55,6 +55,7 @@ def _look(world: World, call: Call) -> None:
         if not _may_be_source(call, node):
             break
         call.looking.append(node)
+    call.asked = world.epoch
     world.tell(do.Observe(call, [node.path for node in call.looking]))
 
 
@@ -105,7 +106,7 @@ def _request(world: World, call: Call, node: Node) -> None:
         declare(call, node)
         return
     want = session.wants.get(node)
-    if want is None or (call.force and want.state is WantState.RUNNING):
+    if want is None or (want.state is WantState.RUNNING and (call.force or _is_dying(want))):
         want = Want(session, node, force=call.force, order=(*call.order, call.position), pool=call.pool)
         session.wants[node] = want
         world.to_begin.append(want)
@@ -121,6 +122,11 @@ def _request(world: World, call: Call, node: Node) -> None:
         show_job(world, call, want.job)
 
 
+def _is_dying(want: Want) -> bool:
+    """Its job is being killed because nobody wanted it: who wants it now has to wait for that, and build it again."""
+    return want.job is not None and want.job.cancelled
+
+
 def _complete(world: World, call: Call) -> None:
     """All targets are over: answer, as soon as the caller's job has its token back."""
     if call.owner is not None:
@@ -129,7 +135,7 @@ def _complete(world: World, call: Call) -> None:
         call.session.calls.discard(call)
         owner.ahead = None
         world.to_begin.append(owner)
-    elif call.job is not None and call.job.state is JobState.PARKED:
+    elif call.job is not None and call.job.state is JobState.PARKED and not waits_elsewhere(call.job, call):
         call.resuming = True
         call.job.pool.line(call.session).resuming.append(call)
         world.pools.add(call.job.pool)

@@ -3,23 +3,38 @@
 from redod.core import instructions as do
 from redod.core.model import Call, Job, Session, Want, World
 from redod.core.moves import close, end_session_if_over, forget
-from redod.core.states import WantState
+from redod.core.rehome import rehome
+from redod.core.states import JobState, WantState
 
 
 def leave(world: World, call: Call) -> None:
     """The client of this call is gone, or does not want it any more."""
     todo = [call]
+    sessions = {call.session: None}
     while todo:
         leaving = todo.pop()
         if leaving.over:
             continue
+        sessions[leaving.session] = None
+        job = leaving.job
         close(world, leaving)
         for want in list(leaving.pending):
             leaving.pending.discard(want)
             want.calls.remove(leaving)
             if not want.calls:
                 todo.extend(_abandon(world, want))
-    end_session_if_over(world, call)
+        if job is not None:
+            _unpark(job)
+    for session in sessions:
+        end_session_if_over(world, session)
+
+
+def _unpark(job: Job) -> None:
+    """A script whose last waiting call has gone runs again, so it counts at once, even where no token is free."""
+    waits = any(call.pending or call.resuming for call in job.calls)
+    if job.state is JobState.PARKED and not job.cancelled and not waits:
+        job.pool.take(job)
+        job.move(JobState.RUNNING)
 
 
 def _abandon(world: World, want: Want) -> list[Call]:
@@ -27,7 +42,10 @@ def _abandon(world: World, want: Want) -> list[Call]:
     job = want.job
     if want.state is WantState.RUNNING:
         assert job is not None
-        return [] if job.joined else _kill(world, job)
+        if not job.joined:
+            return _kill(world, job)
+        rehome(world, job, job.joined[0])
+        return []
     if want.state in (WantState.CLEAN, WantState.FAILED, WantState.DROPPED):
         return []
     ahead = [want.ahead] if want.ahead is not None else []
@@ -52,3 +70,4 @@ def cancel_session(world: World, session: Session) -> None:
     for call in list(session.calls):
         if call.job is None and call.owner is None:
             leave(world, call)
+    end_session_if_over(world, session)

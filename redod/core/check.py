@@ -89,7 +89,7 @@ class Check:
             return
         seen = dict(zip(self._asked, stamps, strict=True))
         for path in passed_over:
-            if path in seen and seen[path].exists:
+            if path in seen and seen[path].exists and not seen[path].is_directory:
                 frame.better = path
                 return
             if name_of(path).startswith(b"default."):
@@ -192,7 +192,16 @@ class Check:
                     return Reason(Why.DEPENDENCY, node.path)
                 frame.first.append(node)
                 return None
+        elif _must_be_made(node):
+            return Reason(Why.DEPENDENCY, node.path)
         if node.version == version:
             return None
         gone = node is frame.node.dofile and not (node.stamp and node.stamp.exists)
         return Reason(Why.DOFILE_GONE if gone else Why.CHANGED, node.path)
+
+
+def _must_be_made(node: Node) -> bool:
+    """Whether a dependency that never became a target is one that a build would try to make (again)."""
+    if node.kind is not Kind.UNKNOWN:
+        return False
+    return node.stamp is None or not node.stamp.exists or bool(node.status)

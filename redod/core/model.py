@@ -66,6 +66,8 @@ class Call:
         self.position = 0
         self.batch = 1
         """How many targets to look at together, on the guess that they are all sources."""
+        self.asked = 0
+        """The epoch in which it asked for the last observation."""
         self.looking: list[Node] = []
         """Targets that are being observed; the first is at `position`."""
         self.looked: set[Node] = set()
@@ -94,7 +96,11 @@ class Want:
         self.life = Life(WantState.WANTED, WANT_MOVES)
         self.calls: list[Call] = []
         self.walk: Check | Look | Search | None = None
+        self.asked = 0
+        """The epoch in which `walk` asked for its last observation."""
         self.ahead: Call | None = None
+        self.stuck: set[Node] = set()
+        """Targets that cannot be built ahead of it, because they wait for it."""
         self.reason: Reason | None = None
         self.dofile: Candidate | None = None
         self.job: Job | None = None

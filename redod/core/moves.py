@@ -2,7 +2,7 @@
 
 from redod.core import instructions as do
 from redod.core.graph import DepKind, Kind, Node
-from redod.core.model import Call, Job, Want, World
+from redod.core.model import Call, Job, Session, Want, World
 from redod.core.paths import directory_of, relative, show
 from redod.core.states import JobState, WantState
 from redod.core.waits import find_cycle
@@ -31,7 +31,15 @@ def park(world: World, want: Want) -> None:
             job = call.job
             if job is not None and job.state is JobState.RUNNING:
                 job.move(JobState.PARKED)
+            if job is not None and job.state in (JobState.PARKED, JobState.SETTLING):
                 job.pool.give_back(job)
+
+
+def waits_elsewhere(job: Job, call: Call) -> bool:
+    """Whether another open call of this job waits. Then it must not take its token back: with `-j1` that other call
+    would wait for a token that its own job holds.
+    """
+    return any(other is not call and other.pending for other in job.calls)
 
 
 def wait(world: World, want: Want, state: WantState) -> None:
@@ -64,20 +72,26 @@ def refuse_cycle(world: World, call: Call, want: Want) -> bool:
     cycle = find_cycle(call, want)
     if not cycle:
         return False
-    names = [w.node.path for w in cycle]
-    base = directory_of(names[0])
-    text = " -> ".join(show(relative(name, base)) for name in [*names[-1:], *names])
     call.status = CYCLE
     call.pending.discard(want)
     if call in want.calls:
         want.calls.remove(call)
-    for client in clients_of(call):
-        advice = "these targets wait for each other; one of their scripts must not ask for the next"
-        world.tell(do.Complain(client, f"{text}: {advice}"))
+    if call.owner is not None:
+        # Not an error yet: the owner's script may not ask for it any more. Where it does, that call is refused.
+        call.owner.stuck.add(want.node)
+    else:
+        world.tell(do.Complain(call, _describe(cycle)))
     world.to_advance.append(call)
-    if not want.calls:
+    if not want.calls and want.state is not WantState.RUNNING:
         forget(world, want)
     return True
+
+
+def _describe(cycle: list[Want]) -> str:
+    names = [want.node.path for want in cycle]
+    base = directory_of(names[0])
+    text = " -> ".join(show(relative(name, base)) for name in [*names[-1:], *names])
+    return f"{text}: these targets wait for each other; one of their scripts must not ask for the next"
 
 
 def forget(world: World, want: Want) -> None:
@@ -131,7 +145,7 @@ def reply(world: World, call: Call) -> None:
     """Answer a client. The last answer of a session ends it."""
     close(world, call)
     world.tell(do.Reply(call, call.status))
-    end_session_if_over(world, call)
+    end_session_if_over(world, call.session)
 
 
 def close(world: World, call: Call) -> None:
@@ -141,8 +155,7 @@ def close(world: World, call: Call) -> None:
         call.job.calls.discard(call)
 
 
-def end_session_if_over(world: World, call: Call) -> None:
-    session = call.session
+def end_session_if_over(world: World, session: Session) -> None:
     if session in world.sessions and not session.calls and not session.dying:
         world.sessions.remove(session)
         world.tell(do.EndSession(session))

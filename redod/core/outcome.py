@@ -89,7 +89,7 @@ def decide(status: int, produced: Produced, before: Stamp) -> Outcome:
 
 
 def _is_modified(before: Stamp, after: Stamp) -> bool:
-    """Directories are exempt (scripts fill them in place), so are removal (`rm -f $1`) and a change of mode or owner."""
+    """Directories are exempt (scripts fill them in place), so are removal (`rm -f $1`) and a new mode or owner."""
     if not after.exists or after.is_directory:
         return False
     return _content_facts(before) != _content_facts(after)

@@ -3,7 +3,7 @@
 from redod.core import instructions as do
 from redod.core.graph import Dep, DepKind, Kind, Node
 from redod.core.model import Job, Want, World
-from redod.core.moves import finish, join, reply, show_job
+from redod.core.moves import end_session_if_over, finish, forget, join, reply, show_job, waits_elsewhere
 from redod.core.outcome import NOT_INSTALLED, Failed, Produced, decide
 from redod.core.stamps import MISSING, Stamp, difference
 from redod.core.states import JobState, WantState
@@ -37,7 +37,7 @@ def _resume(world: World, pool: Pool, line: Line) -> None:
     job = call.job
     if call.over:
         return
-    if job is not None and job.state is JobState.PARKED:
+    if job is not None and job.state is JobState.PARKED and not waits_elsewhere(job, call):
         pool.take(job)
         job.move(JobState.RUNNING)
     reply(world, call)
@@ -167,14 +167,18 @@ def _end(world: World, job: Job, status: int) -> None:
         # Its client outlived the script: the call goes on for itself.
         call.job = None
     job.calls.clear()
-    if job.cancelled:
-        job.session.dying -= 1
     world.tell(do.JobEnded(job, status))
     if job.want.state is WantState.RUNNING:
-        finish(world, job.want, status)
+        if job.cancelled and not job.want.calls:
+            forget(world, job.want)
+        else:
+            finish(world, job.want, status)
     for want in list(job.joined):
         _rejudge(world, job, want, status)
     job.joined.clear()
+    if job.cancelled:
+        job.session.dying -= 1
+        end_session_if_over(world, job.session)
 
 
 def _rejudge(world: World, job: Job, want: Want, status: int) -> None:

@@ -77,7 +77,8 @@ class Scheduler:
         world = self.world
         match event:
             case events.Observed(subject, stamps, now_ns):
-                self._observed(subject, stamps, Moment(world.epoch, now_ns))
+                # Since it was asked for, a session may have begun, which must not take it for its own.
+                self._observed(subject, stamps, Moment(subject.asked, now_ns))
             case events.ObserveFailed(subject, text):
                 self._unseen(subject, text)
             case events.CallMade(call):

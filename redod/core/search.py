@@ -20,10 +20,11 @@ class NoDofile:
 class Search:
     """Looks for the dofile of `node`, one directory at a time, as the disk is now."""
 
-    __slots__ = ("_asked", "_directories", "_graph", "_result", "node")
+    __slots__ = ("_asked", "_directories", "_graph", "_result", "changed", "node")
 
     def __init__(self, graph: Graph, node: Node) -> None:
         self.node = node
+        self.changed: list[Node] = []
         self._graph = graph
         self._directories: Iterator[list[Candidate]] = (
             list(group) for _, group in groupby(candidates(node.path), lambda candidate: candidate.directory)
@@ -40,7 +41,9 @@ class Search:
     def observed(self, stamps: list[Stamp], moment: Moment) -> None:
         for candidate, stamp in zip(self._asked, stamps, strict=True):
             if stamp.exists and not stamp.is_directory:
-                settle(self._graph, self._graph.node(candidate.path), stamp, moment)
+                node = self._graph.node(candidate.path)
+                if settle(self._graph, node, stamp, moment):
+                    self.changed.append(node)
                 self._result = candidate
                 return
 

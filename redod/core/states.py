@@ -39,7 +39,7 @@ WANT_MOVES: dict[WantState, frozenset[WantState]] = {
     _W.WANTED: frozenset({_W.CHECKING, _W.QUEUED, _W.JOINED, _W.CLEAN, _W.FAILED, _W.DROPPED}),
     _W.CHECKING: frozenset({_W.CHECKING, _W.AHEAD, _W.QUEUED, _W.JOINED, _W.CLEAN, _W.FAILED, _W.DROPPED}),
     _W.AHEAD: frozenset({_W.CHECKING, _W.FAILED, _W.DROPPED}),
-    _W.QUEUED: frozenset({_W.RUNNING, _W.JOINED, _W.FAILED, _W.DROPPED}),
+    _W.QUEUED: frozenset({_W.RUNNING, _W.JOINED, _W.CLEAN, _W.DROPPED}),
     _W.JOINED: frozenset({_W.CHECKING, _W.FAILED, _W.DROPPED}),
     _W.RUNNING: frozenset({_W.CLEAN, _W.FAILED, _W.DROPPED}),
     _W.CLEAN: frozenset(),

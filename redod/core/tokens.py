@@ -70,6 +70,19 @@ class Pool:
                 best = line
         return best
 
+    def rehome(self, old: "Session", new: "Session") -> None:
+        """Move what waits in the line of `old` on behalf of things that belong to `new` now."""
+        line = self.lines.get(old)
+        if line is None:
+            return
+        into = self.line(new)
+        into.resuming.extend(call for call in line.resuming if call.session is new)
+        line.resuming = deque(call for call in line.resuming if call.session is not new)
+        into.wants.extend(entry for entry in line.wants if entry[2].session is new)
+        line.wants = [entry for entry in line.wants if entry[2].session is not new]
+        heapq.heapify(into.wants)
+        heapq.heapify(line.wants)
+
     @staticmethod
     def _rank(line: Line) -> tuple[int, tuple[int, ...]]:
         return (0, ()) if line.resuming else (1, line.wants[0][0])

@@ -6,7 +6,7 @@ from redod.core.check import Check
 from redod.core.dofiles import Candidate
 from redod.core.graph import Kind, Node
 from redod.core.model import Call, Want, World
-from redod.core.moves import clients_of, finish, join, wait
+from redod.core.moves import CYCLE, clients_of, finish, join, wait
 from redod.core.paths import relative, show
 from redod.core.search import Look, NoDofile, Search
 from redod.core.states import WantState
@@ -31,7 +31,7 @@ def begin(world: World, want: Want) -> None:
         want.walk = Look(world.graph, want.node)
     else:
         session = want.session
-        want.walk = Check(world.graph, want.node, session.epoch, session.failed.keys())
+        want.walk = Check(world.graph, want.node, session.epoch, session.failed.keys() | want.stuck)
     walk(world, want)
 
 
@@ -41,11 +41,11 @@ def walk(world: World, want: Want) -> None:
         assert want.walk is not None
         result = want.walk.run()
         if isinstance(result, list):
+            want.asked = world.epoch
             world.tell(do.Observe(want, result))
             return
-        if isinstance(want.walk, Check | Look):
-            for node in want.walk.changed:
-                world.tell(do.Record(node))
+        for node in want.walk.changed:
+            world.tell(do.Record(node))
         if isinstance(result, Candidate):
             _found(world, want, result)
         elif isinstance(result, NoDofile):
@@ -102,6 +102,12 @@ def _found(world: World, want: Want, dofile: Candidate) -> None:
         for call in want.calls:
             _complain(world, call, want, f"{{name}}: its script {show(dofile.path)} could not be rebuilt")
         finish(world, want, 1)
+    elif node in want.stuck:
+        for call in want.calls:
+            _complain(
+                world, call, want, f"{{name}}: its script {show(dofile.path)} is a target that waits for {{name}}"
+            )
+        finish(world, want, CYCLE)
     elif node.kind is Kind.TARGET and node.verified < session.epoch:
         _build_ahead(world, want, [node])
     else:
@@ -148,4 +154,4 @@ def _without_dofile(world: World, want: Want) -> None:
 
 def _complain(world: World, call: Call, want: Want, text: str) -> None:
     for client in clients_of(call):
-        world.tell(do.Complain(client, text.format(name=show(relative(want.node.path, client.cwd)))))
+        world.tell(do.Complain(client, text.replace("{name}", show(relative(want.node.path, client.cwd)))))

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
-from redod.jobs.holders import Process, holds_pipe, processes, read_process
+from redod.jobs.holders import Identity, Process, holds_pipe, processes, read_process
 
 GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -43,41 +43,44 @@ async def end(job: Running, marks: Marks, grace: float = GRACE) -> frozenset[int
     is continued, or it would not see its SIGTERM.
     """
     loop = asyncio.get_running_loop()
+    # The script cannot be another process while it is not reaped, and only this thread reaps it.
+    script = read_process(job.pid) if job.status is None else None
+    known = {script.identity} if script is not None else set()
     # The fast way first: most jobs are one process group and are gone before the scan has begun.
     group = job.pid if job.signal_group(signal.SIGTERM) and job.signal_group(signal.SIGCONT) else 0
     began = loop.time()
-    termed: set[Process] = set()
     while True:
-        found = await _scan(job, marks)
+        found = await asyncio.to_thread(find_processes, marks, frozenset(known), job.pid if job.status is None else 0)
         force = loop.time() >= began + grace
+        if force:
+            # All at once: one that sees another's end might still do what follows in its script.
+            job.signal_group(signal.SIGKILL)
         # Once is enough: a second SIGTERM would cut short what a script's trap cleans up.
-        fresh = found if force else {process for process in found - termed if process.group != group}
-        refused = _signal_all(fresh, signal.SIGKILL if force else signal.SIGTERM)
-        termed |= fresh
-        waited_for = found - refused
+        fresh = {one for one in found if force or (one.group != group and one.identity not in known)}
+        known |= {process.identity for process in found}
+        refused = {
+            one.identity for one in fresh if not _signal(one.identity, signal.SIGKILL if force else signal.SIGTERM)
+        }
+        waited_for = {process.identity for process in found} - refused
         if not waited_for or loop.time() >= began + grace + _LAST_WAIT:
             return frozenset(process.pid for process in found)
         await _wait_for_ends(waited_for, _LAST_WAIT if force else began + grace - loop.time())
 
 
-async def _scan(job: Running, marks: Marks) -> set[Process]:
-    while True:
-        leader = job.pid if job.status is None else 0
-        found = await asyncio.to_thread(find_processes, marks, leader)
-        if leader and job.status is not None:
-            # Reaped while we looked: its number may have stood for somebody else at the end of the scan.
-            continue
-        return found
+def find_processes(marks: Marks, known: frozenset[Identity], group: int) -> set[Process]:
+    """All live processes of a job. Call it in a thread: it takes some 40 us for each process of the machine.
 
-
-def find_processes(marks: Marks, leader: int) -> set[Process]:
-    """All live processes of a job. `leader`: the script's pid while it is not reaped, else 0. Call it in a thread."""
+    `known`: processes of the job that have been found before. `group`: the job's process group while its script is not
+    reaped, else 0; then it is followed only through a member that is known or marked.
+    """
     own = os.getpid()
-    seen = [process for process in processes() if process.pid != own and process.state not in b"ZX"]
-    marked = {process for process in seen if process.pid == leader or _is_marked(process.pid, marks)}
-    if leader:
-        marked |= {process for process in seen if process.group == leader}
-    return _with_relatives(marked, seen)
+    seen = [process for process in processes() if process.pid != own]
+    marked = {
+        process
+        for process in seen
+        if process.identity in known or (group and process.group == group) or _is_marked(process, marks)
+    }
+    return {process for process in _with_relatives(marked, seen) if process.is_live}
 
 
 def _with_relatives(marked: set[Process], seen: Iterable[Process]) -> set[Process]:
@@ -98,21 +101,19 @@ def _with_relatives(marked: set[Process], seen: Iterable[Process]) -> set[Proces
         marked |= more
 
 
-def _is_marked(pid: int, marks: Marks) -> bool:
+def _is_marked(process: Process, marks: Marks) -> bool:
+    if not process.is_live:
+        return False
     try:
-        with open(b"/proc/%d/environ" % pid, "rb", buffering=0) as file:
+        with open(b"/proc/%d/environ" % process.pid, "rb", buffering=0) as file:
             environ = b"\0" + file.readall() + b"\0"
     except OSError:
         environ = b""
-    return b"\0REDO_JOB=%s\0" % marks.token in environ or bool(holds_pipe(pid, marks.pipe))
+    return b"\0REDO_JOB=%s\0" % marks.token in environ or bool(holds_pipe(process.pid, marks.pipe))
 
 
-def _signal_all(found: set[Process], number: int) -> set[Process]:
-    """Signal each; those that may not be signalled are returned."""
-    return {process for process in found if not _signal(process, number)}
-
-
-def _signal(process: Process, number: int) -> bool:
+def _signal(process: Identity, number: int) -> bool:
+    """False when it may not be signalled."""
     pidfd = _open_verified(process)
     if pidfd is None:
         return True
@@ -128,20 +129,20 @@ def _signal(process: Process, number: int) -> bool:
     return True
 
 
-def _open_verified(process: Process) -> int | None:
-    """A pidfd of exactly this process; None when it has ended. Its pid alone may have been given to another since."""
+def _open_verified(process: Identity) -> int | None:
+    """A pidfd of exactly this process; None when it has ended."""
     try:
         pidfd = os.pidfd_open(process.pid)
     except OSError:
         return None
     present = read_process(process.pid)
-    if present is not None and present.started == process.started and present.state not in b"ZX":
+    if present is not None and present.identity == process and present.is_live:
         return pidfd
     os.close(pidfd)
     return None
 
 
-async def _wait_for_ends(found: set[Process], seconds: float) -> None:
+async def _wait_for_ends(found: set[Identity], seconds: float) -> None:
     """Return when all of them have ended, or when the time is over."""
     loop = asyncio.get_running_loop()
     everyone_ended = loop.create_future()

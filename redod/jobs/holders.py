@@ -14,8 +14,15 @@ DETACHED = b"bash -c 'for f in /proc/self/fd/*; do f=${f##*/}; (( f > 2 )) && ex
 """How a script starts a process that does not hold its target: dash cannot name descriptors above 9, bash can."""
 
 
+class Identity(NamedTuple):
+    """One process for good. A pid may be given to another one, whose `started` (clock ticks since boot) is later."""
+
+    pid: int
+    started: int
+
+
 class Process(NamedTuple):
-    """A process as /proc/PID/stat has it, proc(5). `pid` and `started` (clock ticks since boot) name it for good."""
+    """A process as /proc/PID/stat has it, proc(5)."""
 
     pid: int
     parent: int
@@ -24,6 +31,15 @@ class Process(NamedTuple):
     started: int
     state: bytes
     name: bytes
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.pid, self.started)
+
+    @property
+    def is_live(self) -> bool:
+        """Not a zombie: something runs."""
+        return self.state not in b"ZX"
 
 
 class Holder(NamedTuple):
@@ -46,7 +62,7 @@ def find_holders(inode: int, group: int, exclude: frozenset[int] = frozenset()) 
     uptime = _uptime()
     found = []
     for process in processes():
-        if process.pid in exclude or process.state in b"ZX":
+        if process.pid in exclude or not process.is_live:
             continue
         held = holds_pipe(process.pid, inode)
         if held or (held is None and group in (process.group, process.session)):

@@ -129,7 +129,7 @@ class JobProcess:
 
     __slots__ = (
         "_completion", "_listener", "_loop", "_pidfd", "_popen", "_stderr",
-        "completion_id", "pid", "status", "stderr_id",
+        "completion_id", "pid", "status", "stderr_id", "stderr_is_held",
     )  # fmt: skip
 
     def __init__(
@@ -153,6 +153,8 @@ class JobProcess:
         self.completion_id = _identity(completion)
         self.stderr_id = _identity(stderr)
         """Tells a nested client whose descriptor 2 is still this job's from one that was redirected."""
+        self.stderr_is_held = False
+        """The job is over, and somebody still has its standard error: a process that it started lives on."""
         loop.add_reader(pidfd, self._on_exit)
         loop.add_reader(completion, self._on_completion)
         loop.add_reader(stderr, self._on_stderr)
@@ -233,6 +235,7 @@ class JobProcess:
     def _discard_stderr(self) -> None:
         """A detached process that kept descriptor 2 must not get SIGPIPE, so its end is read while we live."""
         if self._stderr >= 0:
+            self.stderr_is_held = True
             # This takes the place of the reader that refers to the job, so nothing of the job is kept alive.
             self._loop.add_reader(self._stderr, _discard, self._loop, self._stderr)
             self._stderr = -1

@@ -93,7 +93,7 @@ class Viewer:
         return True
 
     def _show_text(self, place: _Place, span: Span, limit: int) -> bool:
-        offset = max(place.offset, span.start)
+        offset = place.offset
         if offset == span.end:
             if span is place.log.entries[-1] and not place.log.ended:
                 return False

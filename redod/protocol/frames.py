@@ -80,7 +80,7 @@ Frame = Invoke | Signal | Stdin | Resized
 class FrameReader:
     """What one client says. Feed it bytes as they come, then take frames until there is none.
 
-    After an error it stays broken: it raises the same error again and keeps no more bytes.
+    After an error it stays broken: it raises the same error again and takes no more bytes.
     """
 
     __slots__ = ("_buffer", "_error", "_invoked", "_stdin_open")
@@ -116,7 +116,6 @@ class FrameReader:
             return self._cut()
         except PeerError as error:
             self._error = str(error)
-            self._buffer = bytearray()
             raise
 
     def _cut(self) -> Frame | None:

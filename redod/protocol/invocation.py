@@ -231,3 +231,20 @@ _KNOWN: dict[int, tuple[str, Callable[[bytes], object]]] = {
     9: ("descriptors", _descriptors),
     10: ("terminal", _terminal),
 }
+
+
+def encode_request(name: bytes, args: list[bytes]) -> bytes:
+    """The INVOKE payload of a server that asks another: no environment, no descriptors, umask 077."""
+    values = (
+        (_PROTOCOL_TAG, struct.pack(">HH", *PROTOCOL)),
+        (2, b"server"),
+        (3, name),
+        (4, b"".join(arg + b"\0" for arg in args)),
+        (5, b"/"),
+        (6, b""),
+        (7, (0o077).to_bytes(4, "big")),
+        (8, b"\xff" * 16 * RESOURCES),
+        (9, b"\0"),
+        (10, bytes(5)),
+    )
+    return b"".join(_FIELD.pack(tag, len(value)) + value for tag, value in values)

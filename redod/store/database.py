@@ -167,20 +167,19 @@ class Store:
                 mark = _NOWHERE
                 notice = self._set_aside(damage)
                 self._tables = self._open_new()
-            entries = self._journal.entries(mark)
-            recovered = recover(entries, self._graph, self.number, self._names.path, self._observe)
+            targets = sum(1 for _ in self._own())
+            recovered = self._recover(self._journal.entries(mark))
         except BaseException:
             self._close_files()
             raise
         self._changed.update(recovered)
-        targets = sum(1 for _ in self._own())
-        self._compact_at = max(COMPACT_ABOVE, 4 * _LINE * targets)
+        self._compact_at = max(COMPACT_ABOVE, 4 * _LINE * (targets + len(recovered)))
         if not self._journal.generation or mark.generation not in (0, self._journal.generation):
             # A journal that is not the one the database knows may lack what it had: written anew with the next commit.
             self._compact_at = 0
         if notice:
             notice += f"; {len(recovered)} files are known to be built and will be built again"
-        return Loaded(targets - len(recovered), len(recovered), notice)
+        return Loaded(targets, len(recovered), notice)
 
     def _load(self) -> Mark:
         self._tables = Tables(self._database)
@@ -189,6 +188,9 @@ class Store:
         loading.read(self._tables)
         self._adopt(loading)
         return mark
+
+    def _recover(self, entries: list[Entry]) -> list[Node]:
+        return recover(entries, self._graph, self.number, self._names.path, self._observe)
 
     def _loading(self) -> Loading:
         return Loading(self._graph, self._names, self.number)
@@ -212,9 +214,7 @@ class Store:
             set_aside(self._database)
         journal = self._journal = Journal(join(self.workspace.directory, b"made"))
         self._tables = self._open_new()
-        self._changed.update(
-            recover(journal.entries(_NOWHERE), self._graph, self.number, self._names.path, self._observe)
-        )
+        self._changed.update(self._recover(journal.entries(_NOWHERE)))
         for path, file in self._intents.take():
             self._intents.add(path, journal.append(self._names.name(path), file), file)
         self._compact_at = 0
@@ -249,11 +249,12 @@ class Store:
 
     def _write(self) -> None:
         """The one transaction. Nothing in memory changes before it has succeeded."""
-        assert self._tables and self._journal
+        assert self._tables
+        journal = self._made
         rows = self._rows()
         unused = [number for number in self._unused if number not in rows]
         settled = self._intents.settled_by(self._changed)
-        mark = Mark(self._journal.generation, self._intents.start(self._journal.length, settled))
+        mark = Mark(journal.generation, self._intents.start(journal.length, settled))
         self._tables.write(list(rows.values()), mark, unused)
         for number, row in rows.items():
             self._versions[number] = row.version
@@ -299,8 +300,8 @@ class Store:
     def _compact(self) -> None:
         """Rewrite the journal: the targets that there are, then the lines that wait for their result.
 
-        Everything else must be committed. A crash between the two files leaves a journal of a generation that the database
-        does not know: all its lines are looked at, and each finds its target recorded.
+        Everything else must be committed. A crash between the two files leaves a journal of a generation that the
+        database does not know: all its lines are looked at, and each finds its target recorded.
         """
         assert self._tables
         journal = self._made

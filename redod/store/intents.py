@@ -1,7 +1,7 @@
 """The intents that wait for their result: targets whose `made` line is written and whose row is not.
 
-It owns how far the journal is settled. It knows neither the journal's file nor the database. A commit may come between
-one target's intent and its result, so "the journal's length at the commit" is not what the database must remember: it is
+It owns how far the journal is settled. It knows neither the journal's file nor the database. A commit may come
+between one target's intent and its result, so the database must not remember the journal's length at the commit, but
 where the first line begins whose target's row does not yet tell of that very file.
 """
 

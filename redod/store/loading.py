@@ -22,9 +22,8 @@ _MAX_ROWS = 1 << 26
 
 
 class Loading:
-    """One load. Afterwards `ids` has each stored path's id, `versions` the version in the row of each id (row 0 is none),
-    `targets` the workspace's targets, `translated` those whose rows are to be written again, `unused` the ids of
-    rows that nothing refers to.
+    """One load. Afterwards `ids` has each stored path's id, `versions` the version in the row of each id (row 0 is
+    none), `translated` the targets whose rows are to be written again, `unused` the ids of rows that nothing names.
     """
 
     def __init__(self, graph: Graph, names: Names, workspace: int) -> None:
@@ -38,13 +37,13 @@ class Loading:
         """Nodes that keep what the graph knew of them."""
         self.ids: dict[bytes, int] = {}
         self.versions = array("q", [UNWRITTEN])
-        self.targets: list[Node] = []
         self.translated: list[Node] = []
         self.unused: list[int] = []
 
     def read(self, tables: Tables) -> None:
-        """Read everything. Raises Damaged, with the graph as it was but for nodes of which nothing is known; StoreError likewise."""
+        """Read all. Raises Damaged and StoreError; the graph then has new nodes, but knows nothing of them."""
         try:
+            self._make_room(tables.last_id())
             self._read_files(tables)
             self._read_targets(tables)
         except (Damaged, StoreError):
@@ -55,19 +54,18 @@ class Loading:
             raise Damaged(f"a row cannot be read: {error!r}") from error
 
     def _read_files(self, tables: Tables) -> None:
-        node_of, path_of = self._graph.node, self._names.path
+        graph, path_of, nodes, ids, versions = self._graph, self._names.path, self._nodes, self.ids, self.versions
         for number, name, kind, version, stamp in tables.files():
             path = path_of(name)
-            node = node_of(path)
-            self._nodes[number] = node
-            self.ids[node.path] = number
-            self._note_version(number, version)
-            if is_blank(node):
+            node = nodes[number] = graph.node(path)
+            ids[node.path] = number
+            versions[number] = version
+            if node.version or not is_blank(node):
+                self._meet(number, node, version, unpack_stamp(stamp))
+            else:
                 node.kind = _KINDS[kind]
                 node.version = version
                 node.stamp = unpack_stamp(stamp)
-            else:
-                self._meet(number, node, version, unpack_stamp(stamp))
 
     def _meet(self, number: int, node: Node, version: int, stamp: Stamp | None) -> None:
         """A file that the graph knows already: what the graph knows stands."""
@@ -81,17 +79,17 @@ class Loading:
 
     def _read_targets(self, tables: Tables) -> None:
         unlinked: list[tuple[Node, bytes, int | None]] = []
-        node_of, path_of = self._graph.node, self._names.path
+        graph, path_of, nodes, ids, versions = self._graph, self._names.path, self._nodes, self.ids, self.versions
+        workspace = self._workspace
         for number, name, kind, version, stamp, edges, dofile, status, always, checksum, log in tables.targets():
-            node = node_of(path_of(name))
-            self._nodes[number] = node
-            self.ids[node.path] = number
-            self._note_version(number, version)
-            if node.workspace not in (0, self._workspace):
+            node = nodes[number] = graph.node(path_of(name))
+            ids[node.path] = number
+            versions[number] = version
+            if node.workspace not in (0, workspace):
                 self._found.add(node)
                 continue
             self._found.discard(node)
-            node.workspace = self._workspace
+            node.workspace = workspace
             node.kind = _KINDS[kind]
             node.version = version
             node.stamp = unpack_stamp(stamp)
@@ -99,7 +97,7 @@ class Loading:
             node.always = bool(always)
             node.checksum = checksum or b""
             node.log = unpack_log(log)
-            unlinked.append((node, edges, dofile))
+            unlinked.append((node, edges or b"", dofile))
         self._link(unlinked)
 
     def _link(self, unlinked: list[tuple[Node, bytes, int | None]]) -> None:
@@ -108,23 +106,16 @@ class Loading:
         for node, edges, dofile in unlinked:
             node.deps = tuple(map(known, unpack_edges(edges)))
             node.dofile = None if dofile is None else self._nodes[dofile]
-            self.targets.append(node)
             if self._kept and any(edge[1] in self._kept for edge in unpack_edges(edges)):
                 self.translated.append(node)
         used = {number for _, number, _ in deps}
         used.update(dofile for _, _, dofile in unlinked if dofile is not None)
         self.unused = [number for number, node in self._nodes.items() if number not in used and not node.workspace]
 
-    def _note_version(self, number: int, version: int) -> None:
-        versions = self.versions
-        if number == len(versions):
-            versions.append(version)
-            return
-        if not 0 < number < _MAX_ROWS:
-            raise ValueError(f"row id {number}")
-        if number > len(versions):
-            versions.extend(array("q", [UNWRITTEN]) * (number - len(versions) + 1))
-        versions[number] = version
+    def _make_room(self, rows: int) -> None:
+        if not 0 <= rows < _MAX_ROWS:
+            raise ValueError(f"row id {rows}")
+        self.versions = array("q", [UNWRITTEN]) * (rows + 1)
 
     def _undo(self) -> None:
         for node in self._nodes.values():
@@ -133,7 +124,7 @@ class Loading:
 
 
 class _Deps(dict[Edge, Dep]):
-    """Equal edges of many targets (a header that all include) are one object: half the time, and a fraction of the memory."""
+    """Equal edges of many targets (a header that all include) are one object: less time, a fraction of the memory."""
 
     def __init__(self, nodes: dict[int, Node], kept: dict[int, tuple[int, int]]) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ class Owner(NamedTuple):
     started: int
 
 
-class WorkspaceBusy(StoreError):
+class WorkspaceBusy(StoreError):  # noqa: N818  (a fact about the workspace, like BlockingIOError's)
     """Another daemon owns the store. `owner` is None while it has not written its name yet: ask again."""
 
     def __init__(self, directory: bytes, owner: Owner | None) -> None:

@@ -18,8 +18,8 @@ def recover(
 ) -> list[Node]:
     """Make a target, out of date, of each file that is as an entry says and not as the graph says.
 
-    Such a file was renamed into place and the daemon died before it could record the result (or the record is lost). It is
-    neither a hand edit nor to be believed. Returns the nodes changed.
+    Such a file was renamed into place and the daemon died before it could record the result (or the record is lost).
+    It is neither a hand edit nor to be believed. Returns the nodes changed.
     """
     lines: dict[bytes, set[Print]] = {}
     for file, name in entries:

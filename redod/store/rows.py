@@ -6,6 +6,7 @@ absolute, because a moved workspace was still made from that very file.
 """
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from struct import Struct
 from typing import NamedTuple
 
@@ -13,11 +14,14 @@ from redod.core.graph import Dep, DepKind, LogPlace, Node
 from redod.core.stamps import DIRECTORY, MISSING, Stamp
 
 _STAMP = Struct("<qqQIIIqI")
+_HEAD = Struct("<qqQ12sqI")
+"""The same bytes, mode, uid and gid in one piece."""
+_RIGHTS = Struct("<III")
 _EDGE = Struct("<QIB")
 _LOG = Struct("<IQQ")
 _IFCREATE = 1
 _LATE = 2
-_NO_TAIL = (None, b"")
+_make = Stamp._make
 _KINDS = (DepKind.IFCHANGE, DepKind.IFCREATE)
 
 Edge = tuple[int, int, int]
@@ -112,6 +116,13 @@ def unpack_log(blob: bytes | None) -> LogPlace | None:
     return LogPlace._make(_LOG.unpack(blob)) if blob else None
 
 
+@lru_cache(256)
+def _rights(packed: bytes) -> tuple[int, int, int]:
+    """Nearly all files have the same few: shared, they save 84 bytes a file."""
+    mode, uid, gid = _RIGHTS.unpack(packed)
+    return mode, uid, gid
+
+
 def pack_stamp(stamp: Stamp | None) -> bytes | None:
     """The two stamps that many files share are one byte each."""
     if stamp is None:
@@ -131,15 +142,14 @@ def unpack_stamp(blob: bytes | None) -> Stamp | None:
     if blob is None:
         return None
     if len(blob) == _STAMP.size:
-        return Stamp._make(_STAMP.unpack(blob) + _NO_TAIL)
+        mtime_ns, size, inode, rights, ctime_ns, nlink = _HEAD.unpack(blob)
+        mode, uid, gid = _rights(rights)
+        return _make((mtime_ns, size, inode, mode, uid, gid, ctime_ns, nlink, None, b""))
     if blob == b"-":
         return MISSING
     if blob == b"/":
         return DIRECTORY
     content = _STAMP.size + 1
     referent = content + blob[_STAMP.size]
-    return Stamp(
-        *_STAMP.unpack_from(blob),
-        referent=unpack_stamp(blob[referent:] or None),
-        content=blob[content:referent],
-    )
+    tail = (unpack_stamp(blob[referent:] or None), blob[content:referent])
+    return Stamp._make(_STAMP.unpack_from(blob) + tail)

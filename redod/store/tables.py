@@ -26,8 +26,8 @@ CREATE TABLE node(id INTEGER PRIMARY KEY, name BLOB NOT NULL, kind INTEGER NOT N
 CREATE TABLE made(generation INTEGER NOT NULL, offset INTEGER NOT NULL);
 INSERT INTO made VALUES(0, 0);
 """
-# Exclusive before WAL: then SQLite needs no shared memory file. NORMAL: a commit is not fsynced, so a power cut may take
-# the last ones, never the database. A checkpoint is fsynced and stalls the daemon: rarely, and better when it is idle.
+# Exclusive before WAL: then SQLite needs no shared memory file. NORMAL: a commit is not fsynced, so a power cut may
+# take the last ones, never the database. A checkpoint is fsynced and stalls the daemon: seldom, better when it is idle.
 _PRAGMAS = (
     "locking_mode=EXCLUSIVE",
     "journal_mode=WAL",
@@ -40,7 +40,7 @@ _PRAGMAS = (
 _CIRCUMSTANCES = frozenset((3, 4, 5, 6, 7, 8, 9, 10, 13, 14, 15, 22, 23))
 
 
-class Damaged(Exception):
+class Damaged(Exception):  # noqa: N818  (a verdict about the file)
     """The database is not ours to read: garbage, or of another schema."""
 
 
@@ -74,10 +74,16 @@ class Tables:
             return False
 
     def mark(self) -> Mark:
-        """Up to where in the `made` journal everything is recorded. Raises as `read`."""
+        """Up to where in the `made` journal everything is recorded. Raises as `files`."""
         for row in self._read("SELECT generation, offset FROM made"):
             return Mark._make(row)
         raise Damaged("it holds no mark")
+
+    def last_id(self) -> int:
+        """The highest id of a row; 0: there are none. Raises as `files`."""
+        for row in self._read("SELECT coalesce(max(id), 0) FROM node"):
+            return int(row[0])
+        return 0
 
     def files(self) -> Iterator[FileRow]:
         """The rows of files that are not this workspace's targets, as plain tuples. Raises Damaged, StoreError."""
@@ -99,11 +105,14 @@ class Tables:
             self._connection.executemany("DELETE FROM node WHERE id=?", [(number,) for number in unused])
             execute("UPDATE made SET generation=?, offset=?", mark)
             execute("COMMIT")
-        except sqlite3.Error as error:
+        except BaseException as error:
+            # SQLite has ended the transaction itself after some errors.
             with suppress(sqlite3.Error):
                 if self._connection.in_transaction:
                     execute("ROLLBACK")
-            raise self._judge(error) from error
+            if isinstance(error, sqlite3.Error):
+                raise self._judge(error) from error
+            raise
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database and fsync. Raises StoreError, Damaged."""
@@ -132,7 +141,11 @@ class Tables:
             raise self._judge(error) from error
 
     def _judge(self, error: sqlite3.Error) -> Exception:
-        if error.sqlite_errorcode & 0xFF in _CIRCUMSTANCES:
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is None:
+            # Python's own complaint about how it was called.
+            return error
+        if code & 0xFF in _CIRCUMSTANCES:
             return StoreError(f"cannot use {show(self._path)}: {error}; is the disk full, or the file not writable?")
         return Damaged(str(error))
 

@@ -15,10 +15,11 @@ from redod.store.ownership import make_directory, open_file
 MARKERS = (b"redod.toml", b".git", b".hg", b".svn", b".bzr", b".jj", b"_darcs", b".fslckout", b".fossil")
 """What a directory holds that is the top of a project. `.git` may be a file (a worktree, a submodule)."""
 
-REMOTE = frozenset(
-    "nfs nfs4 cifs smb3 smbfs ncpfs afs coda 9p ceph lustre gpfs beegfs glusterfs vboxsf prl_fs davfs"
-    " fuse.sshfs fuse.glusterfs fuse.ceph fuse.s3fs fuse.rclone fuse.davfs fuse.smbnetfs fuse.vmhgfs-fuse fuse.juicefs".split()
-)
+_NAMES = """
+nfs nfs4 cifs smb3 smbfs ncpfs afs coda 9p ceph lustre gpfs beegfs vboxsf prl_fs
+fuse.sshfs fuse.glusterfs fuse.ceph fuse.s3fs fuse.rclone fuse.vmhgfs-fuse
+"""
+REMOTE = frozenset(_NAMES.split())
 """File systems on which other machines write too: neither locks nor SQLite's log are safe there."""
 
 
@@ -35,7 +36,10 @@ class Workspace(NamedTuple):
 
 
 def state_directory(home: bytes, xdg_state_home: bytes = b"") -> bytes:
-    """Where the stores of workspaces are that cannot hold their own (XDG base directories: a relative path is ignored)."""
+    """Where the stores of workspaces are that cannot hold their own.
+
+    A relative `$XDG_STATE_HOME` is ignored, as the XDG base directory specification says.
+    """
     state = xdg_state_home if xdg_state_home.startswith(b"/") else join(home, b".local/state")
     return join(state, b"redod")
 
@@ -95,7 +99,7 @@ class Workspaces:
         return found
 
     def prepare(self, root: bytes, home: bytes) -> Workspace:
-        """Make the store's directory: `.redo/`, or one below the state directory. Raises StoreError if neither can be."""
+        """Make the store's directory: `.redo/`, else one below the state directory. Raises StoreError."""
         inside = join(root, b".redo")
         if root not in (b"/", home) and self._is_local(root) and _make_store(inside):
             workspace = Workspace(root, inside)
@@ -133,7 +137,7 @@ class Workspaces:
 
 
 def remake(workspace: Workspace) -> None:
-    """Make the directory of a store again that was removed. Raises StoreError, also when the workspace itself is gone."""
+    """Make the removed directory of a store again. Raises StoreError, also when the workspace itself is gone."""
     if not workspace.in_tree:
         _make_outside(workspace.directory)
     elif not _make_store(workspace.directory):

@@ -1,6 +1,5 @@
 """What the client does with what comes back: output, standard input, signals, and how it ends."""
 
-import fcntl
 import hashlib
 import os
 import pty
@@ -8,6 +7,7 @@ import select
 import signal
 import subprocess
 import termios
+import threading
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,13 @@ def start_ready(client: Client, path: bytes, **how: object) -> "subprocess.Popen
     assert process.stdout
     assert process.stdout.read(5) == b"ready"
     return process
+
+
+def wait_until_full(into: int, process: "subprocess.Popen[bytes]") -> None:
+    """Until nothing more goes into the pipe: its writer is stuck."""
+    while select.select([], [into], [], 0)[1]:
+        assert process.poll() is None
+        os.sched_yield()
 
 
 def end(process: "subprocess.Popen[bytes]") -> int:
@@ -88,20 +95,12 @@ def test_a_nonblocking_standard_output_loses_nothing_and_stays_so(client: Client
     out, into = os.pipe()
     os.set_blocking(into, False)
     with serve(talk) as server, client.start("redo", socket=server.path, stdout=into) as process:
-        poller = select.poll()
-        poller.register(out, select.POLLIN)
-        while not fcntl.fcntl(into, fcntl.F_GETPIPE_SZ) == buffered(out):  # full: the client has met EAGAIN or will
-            poller.poll()
+        wait_until_full(into, process)  # the client has met EAGAIN, or will
         assert not os.get_blocking(into)
         os.close(into)
         with open(out, "rb") as reader:
             assert reader.read() == data * 40
         assert process.wait(PATIENCE) == 0
-
-
-def buffered(fd: int) -> int:
-    """Bytes in the pipe (FIONREAD)."""
-    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), "little")
 
 
 def test_a_closed_reader_of_standard_output_kills_by_sigpipe(client: Client, serve: Serve) -> None:
@@ -219,19 +218,26 @@ def test_a_second_signal_kills_at_once(client: Client, serve: Serve) -> None:
 
 
 def test_a_signal_comes_through_while_the_output_is_stuck(client: Client, serve: Serve) -> None:
+    heard = threading.Event()
+
     def talk(connection: Connection) -> None:
         ready(connection)
         connection.send(wire.OUTPUT, b"\1" + bytes(CHUNK))
         connection.send(wire.OUTPUT, b"\1" + bytes(CHUNK))
         assert connection.receive() == (wire.SIGNAL, bytes([signal.SIGINT]))
+        heard.set()
         connection.send(wire.EXIT, bytes([1, signal.SIGINT]))
 
+    out, into = os.pipe()
     with serve(talk) as server:
-        process = start_ready(client, server.path)
-        assert process.stdout
-        while buffered(process.stdout.fileno()) < CHUNK:
-            select.select([process.stdout], [], [])
+        process = client.start("redo", socket=server.path, stdout=into)
+        assert os.read(out, 5) == b"ready"
+        wait_until_full(into, process)
         process.send_signal(signal.SIGINT)
+        assert heard.wait(PATIENCE)
+        os.close(into)
+        with open(out, "rb") as reader:
+            reader.read()
         assert end(process) == -signal.SIGINT
 
 

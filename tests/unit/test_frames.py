@@ -101,7 +101,7 @@ def test_a_frame_out_of_order_or_shape_is_named(stream: bytes, text: str) -> Non
     assert text in read(stream)[1]
 
 
-def test_a_reader_stays_broken_and_keeps_no_bytes() -> None:
+def test_a_reader_stays_broken() -> None:
     reader = FrameReader()
     reader.feed(frame(7))
     with pytest.raises(PeerError, match="type 7") as first:

@@ -117,7 +117,9 @@ def test_beyond_the_limit_text_is_counted_and_the_end_says_so(tmp_path: Path) ->
     assert done == Done(0, 0)
 
 
-def test_a_full_disk_loses_the_rest_of_the_text_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_loses_all_the_rest_of_the_text_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(descriptor: int, data: bytes, offset: int) -> int:
         room = 24 - offset
         if room <= 0:
@@ -125,10 +127,11 @@ def test_a_full_disk_loses_the_rest_of_the_text_and_says_so(tmp_path: Path, monk
         return real(descriptor, data[:room], offset)
 
     real = os.pwrite
-    monkeypatch.setattr(os, "pwrite", full)
     log = JobLog(b"/w/a", small(tmp_path))
-    log.write(b"x" * 20)
-    log.write(b"y" * 20)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        log.write(b"x" * 20)
+        log.write(b"y" * 20)
     log.write(b"z")
     log.finish(0, 0)
     assert (log.size, log.lost) == (24, 17)

@@ -1,0 +1,102 @@
+"""`python -m redod`: the server process. The client has made the socket; this serves it."""
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+
+from redod import units
+from redod.engine.engine import Engine
+from redod.errors import RedodError
+from redod.server.server import Server
+from redod.server.surroundings import listening_socket, make_commands_directory, notify_ready
+from redod.store.lock import Owner
+
+IDLE = 3 * 3600.0
+"""Seconds without a client after which the server ends."""
+IDLE_IN_CI = 60.0
+_USAGE = "usage: redod run [--loop uvloop|asyncio]\nServe in the foreground; the log goes to standard error.\n"
+_log = logging.getLogger("redod")
+
+
+def main() -> int:
+    """Run the server, or `redod units`. Returns the exit status."""
+    arguments = [os.fsencode(argument) for argument in sys.argv[1:]]
+    if sys.platform != "linux":
+        sys.stderr.write("redod: runs on Linux only\n")
+        return 1
+    if arguments[:1] == [b"units"]:
+        return units.main(arguments[1:])
+    loop_name = _loop_name(arguments)
+    if loop_name is None:
+        sys.stderr.write(_USAGE)
+        return 2
+    logging.basicConfig(
+        level=os.environ.get("REDOD_LOG_LEVEL", "INFO").upper(), format="%(asctime)s redod[%(process)d] %(message)s"
+    )
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory(loop_name)) as runner:
+            runner.run(_serve())
+    except RedodError as error:
+        sys.stderr.write(f"redod: {error}\n")
+        return error.status
+    return 0
+
+
+def _loop_name(arguments: list[bytes]) -> str | None:
+    match arguments:
+        case [b"run"]:
+            return "uvloop"
+        case [b"run", b"--loop", (b"uvloop" | b"asyncio") as name]:
+            return name.decode()
+        case _:
+            return None
+
+
+def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    if name == "uvloop":
+        try:
+            import uvloop
+        except ImportError:
+            _log.warning("uvloop is not installed; using asyncio's own loop")
+        else:
+            return uvloop.new_event_loop
+    return asyncio.new_event_loop
+
+
+async def _serve() -> None:
+    """Start, serve, stop."""
+    loop = asyncio.get_running_loop()
+    listener, path = listening_socket()
+    _raise_descriptor_limit()
+    server = _start(loop, listener, path)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, server.stop)
+    notify_ready()
+    _log.info("serving %s", os.fsdecode(path))
+    await server.wait_end()
+    await server.close()
+    _log.info("stopped")
+
+
+def _start(loop: asyncio.AbstractEventLoop, listener: socket.socket, path: bytes) -> Server:
+    owner = Owner(path, socket.gethostname(), os.getpid(), int(time.time()))
+    commands = make_commands_directory(path)
+    engine = Engine(loop, jobs=len(os.sched_getaffinity(0)), owner=owner, commands=commands)
+    idle = None if sys.stderr.isatty() else IDLE_IN_CI if os.environ.get("CI") else IDLE
+    return Server(loop, listener, path, engine, idle)
+
+
+def _raise_descriptor_limit() -> None:
+    """Each client and each job needs some; jobs get their client's limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

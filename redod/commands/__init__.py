@@ -1,0 +1,1 @@
+"""The commands: what each command line means."""

@@ -1,0 +1,128 @@
+"""`redod status`, `redod stop`, `redod release`: the server about itself."""
+
+import os
+import time
+
+from pydantic import BaseModel
+
+from redod import __version__
+from redod.commands.context import Attendant, Context
+from redod.core.paths import show
+from redod.core.states import JobState
+from redod.errors import UsageError
+
+_STATES = {
+    JobState.RUNNING: "running",
+    JobState.PARKED: "waits for what it asked for",
+    JobState.SETTLING: "script ended, held by a background process",
+    JobState.FINISHING: "being put in place",
+    JobState.DONE: "done",
+}
+
+
+class JobStatus(BaseModel):
+    """A running job. `target`: absolute; `age`: in seconds; `pid`: of its script, 0 before it runs."""
+
+    target: str
+    age: float
+    state: str
+    pid: int
+    session: int
+
+
+class WorkspaceStatus(BaseModel):
+    """An open workspace."""
+
+    root: str
+    targets: int
+
+
+class Status(BaseModel):
+    """What `redod status --json` prints. `uptime` in seconds, `memory` in bytes (resident)."""
+
+    pid: int
+    version: str
+    uptime: float
+    socket: str
+    sessions: int
+    jobs: list[JobStatus]
+    jobs_run: int
+    workspaces: list[WorkspaceStatus]
+    files: int
+    memory: int
+
+
+def redod(context: Context) -> Attendant | None:
+    """`redod status [--json]`, `redod stop`; `redod release DIRECTORY` is for other servers."""
+    match context.invocation.args:
+        case (b"status",):
+            context.link.output(1, _text(_status(context)).encode())
+            context.link.exit(0)
+        case (b"status", b"--json"):
+            context.link.output(1, _status(context).model_dump_json(indent=2).encode() + b"\n")
+            context.link.exit(0)
+        case (b"stop",):
+            context.daemon.stop(context.link)
+        case (b"release", directory):
+            context.engine.tasks.start(_release, context, directory)
+        case _:
+            raise UsageError(
+                "usage: redod run | status [--json] | stop | socket | units [--print | --write [DIRECTORY]]"
+            )
+    return None
+
+
+async def _release(context: Context, directory: bytes) -> None:
+    await context.engine.stores.release(directory)
+    context.link.exit(0)
+
+
+def _status(context: Context) -> Status:
+    engine, now = context.engine, time.monotonic()
+    jobs = [
+        JobStatus(
+            target=os.fsdecode(job.node.path).encode("utf-8", "backslashreplace").decode(),
+            age=round(now - run.began, 3),
+            state=_STATES[job.state],
+            pid=run.process.pid if run.process is not None else 0,
+            session=job.session.number,
+        )
+        for job, run in engine.runs.items()
+    ]
+    return Status(
+        pid=os.getpid(),
+        version=__version__,
+        uptime=round(now - context.daemon.started, 3),
+        socket=show(engine.socket),
+        sessions=len(engine.scheduler.world.sessions),
+        jobs=jobs,
+        jobs_run=engine.jobs_run,
+        workspaces=[
+            WorkspaceStatus(root=show(workspace.root), targets=workspace.targets) for workspace in engine.stores
+        ],
+        files=len(engine.graph),
+        memory=_memory(),
+    )
+
+
+def _text(status: Status) -> str:
+    lines = [
+        f"redod {status.version}, pid {status.pid}, up {_duration(status.uptime)}, {status.memory / 1e6:.0f} MB",
+        f"socket     {status.socket}",
+        f"sessions   {status.sessions}",
+        f"graph      {status.files} files, {status.jobs_run} jobs run",
+    ]
+    lines += [f"workspace  {workspace.root}: {workspace.targets} targets" for workspace in status.workspaces]
+    lines += [f"job        {job.target} ({job.state}, {job.age:.1f} s, pid {job.pid})" for job in status.jobs]
+    return "\n".join(lines) + "\n"
+
+
+def _duration(seconds: float) -> str:
+    minutes, hours = int(seconds) // 60, int(seconds) // 3600
+    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min" if minutes else f"{int(seconds)} s"
+
+
+def _memory() -> int:
+    """Resident bytes, from proc_pid_statm(5)."""
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,90 @@
+"""`redo` and `redo-ifchange`: have targets built."""
+
+import os
+
+from pydantic import ValidationError
+
+from redod.commands.context import Attendant, Context
+from redod.errors import RedodError, UsageError
+from redod.session.caller import Caller
+from redod.session.handover import open_stores
+from redod.session.options import BuildOptions
+
+_LONG = (
+    "jobs=", "keep-going", "xtrace", "verbose", "debug", "shuffle", "log", "no-log", "details", "no-details", "status",
+    "no-status", "pretty", "no-pretty", "color", "no-color", "debug-locks", "debug-pids",
+)  # fmt: skip
+_SHORT = {"-k": "keep_going", "-x": "trace", "-v": "verbose", "-d": "debug"}
+_COUNTED = ("trace", "verbose", "debug")
+_DEFAULT = BuildOptions()
+
+
+def redo(context: Context) -> Attendant | None:
+    """Run the targets' scripts, whatever their state."""
+    found, names = context.options("j:kxvd", _LONG)
+    return _build(context, names or [b"all"], _options(found), force=True)
+
+
+def redo_ifchange(context: Context) -> Attendant | None:
+    """Build what is out of date; in a script, depend on it."""
+    _, names = context.options()
+    if not names:
+        if context.run is not None:
+            context.link.exit(0)
+            return None
+        names = [b"all"]
+    return _build(context, names, _DEFAULT, force=False)
+
+
+def _build(context: Context, names: list[bytes], options: BuildOptions, *, force: bool) -> Attendant:
+    targets = context.paths(names)
+    engine, setting = context.engine, context.setting()
+    caller = Caller(
+        engine, context.link, setting, context.name, options,
+        run=context.run, is_redirected=context.is_redirected, is_terminal=context.is_terminal,
+    )  # fmt: skip
+    if context.run is None:
+        engine.stores.look_again()
+    try:
+        ready = not engine.stores.missing(targets, setting)
+    except RedodError as error:
+        caller.refuse(str(error))
+        return caller
+    if ready:
+        caller.build(targets, force=force)
+    else:
+        engine.tasks.start(_open_and_build, context, caller, targets, force)
+    return caller
+
+
+async def _open_and_build(context: Context, caller: Caller, targets: list[bytes], force: bool) -> None:
+    try:
+        await open_stores(context.engine, caller, targets, caller.setting)
+    except RedodError as error:
+        caller.refuse(str(error))
+    else:
+        caller.build(targets, force=force)
+
+
+def _options(found: list[tuple[str, str]]) -> BuildOptions:
+    values: dict[str, object] = {}
+    for option, value in found:
+        if option in ("-j", "--jobs"):
+            values["jobs"] = _number(value)
+            continue
+        name = _SHORT.get(option) or option[2:].replace("-", "_").replace("xtrace", "trace")
+        wanted = not name.startswith("no_")
+        name = name.removeprefix("no_")
+        count = values.get(name, 0)
+        values[name] = count + 1 if name in _COUNTED and isinstance(count, int) else wanted
+    try:
+        return BuildOptions.model_validate(values) if values else _DEFAULT
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise UsageError(f"option {first['loc'][0]}: {first['msg']}") from error
+
+
+def _number(value: str) -> int:
+    if not (value.isascii() and value.isdecimal() and int(value) > 0):
+        raise UsageError(f"-j needs a number of jobs above 0, not {os.fsdecode(value)!r}")
+    return int(value)

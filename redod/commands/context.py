@@ -1,0 +1,112 @@
+"""What every command gets: the client's invocation and the server around it."""
+
+import getopt
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+from redod.commands.usage import USAGE
+from redod.engine.client import Setting
+from redod.engine.engine import Engine
+from redod.engine.run import Run
+from redod.errors import BadNameError, RedodError, UsageError
+from redod.files import observe
+from redod.protocol.invocation import Invocation
+from redod.session.link import Link
+
+
+class Attendant(Protocol):
+    """Who is told what becomes of the client while its command runs."""
+
+    def interrupt(self, number: int) -> None:
+        """The client received this signal."""
+
+    def gone(self) -> None:
+        """The client is gone."""
+
+
+class Daemon(Protocol):
+    """What the commands may ask of the server."""
+
+    engine: Engine
+    started: float
+    """Monotonic clock, in seconds."""
+
+    def stop(self, link: Link) -> None:
+        """End the server; the client is answered last."""
+
+
+@dataclass(slots=True)
+class Context:
+    """One invocation. `run`: the running job that it belongs to."""
+
+    daemon: Daemon
+    invocation: Invocation
+    link: Link
+    run: Run | None
+    is_redirected: bool
+    is_terminal: bool
+
+    @property
+    def engine(self) -> Engine:
+        return self.daemon.engine
+
+    @property
+    def name(self) -> str:
+        return os.fsdecode(self.invocation.name)
+
+    def setting(self) -> Setting:
+        call = self.invocation
+        environment = call.environment
+        home = _real(environment.get(b"HOME", b"") or os.path.expanduser(b"~"))
+        return Setting(environment, call.umask, call.limits, home, call.cwd)
+
+    def paths(self, names: list[bytes]) -> list[bytes]:
+        """The canonical paths of these names.
+
+        Raises BadNameError for one that no file can have.
+        """
+        cwd = self.invocation.cwd
+        # A working directory comes from getcwd(3), which gives it without symbolic links.
+        directories = {cwd: cwd}
+        try:
+            return [observe.canonical(name, cwd, directories) for name in names]
+        except observe.BadNameError as error:
+            raise BadNameError(str(error)) from error
+
+    def options(self, short: str = "", long: tuple[str, ...] = ()) -> tuple[list[tuple[str, str]], list[bytes]]:
+        """Split the arguments into options and names; `--help` is answered here.
+
+        Raises UsageError; HelpAsked after having answered.
+        """
+        args = self.invocation.args
+        if not any(arg.startswith(b"-") for arg in args):
+            return [], list(args)
+        try:
+            found, names = getopt.gnu_getopt([os.fsdecode(arg) for arg in args], short, [*long, "help"])
+        except getopt.GetoptError as error:
+            raise UsageError(f"{error.msg}; see {self.name} --help") from error
+        if ("--help", "") in found:
+            self.link.output(1, USAGE[self.invocation.name].encode())
+            self.link.exit(0)
+            raise HelpAsked
+        return found, [os.fsencode(name) for name in names]
+
+    def complain(self, text: str) -> None:
+        """Tell the user."""
+        self.link.output(2, os.fsencode(f"{self.name}: {text}\n"))
+
+    def fail(self, error: RedodError) -> None:
+        """Tell the user and end the client."""
+        self.complain(str(error))
+        self.link.exit(error.status)
+
+
+class HelpAsked(Exception):  # noqa: N818  (not an error: the client has been answered)
+    """The usage text was asked for and has been sent."""
+
+
+@lru_cache(maxsize=64)
+def _real(directory: bytes) -> bytes:
+    return os.path.realpath(directory)

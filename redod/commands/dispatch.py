@@ -1,0 +1,21 @@
+"""Which command a name is."""
+
+from collections.abc import Callable
+
+from redod.commands import admin, build, declare, log, query
+from redod.commands.context import Attendant, Context
+
+COMMANDS: dict[bytes, Callable[[Context], Attendant | None]] = {
+    b"redo": build.redo,
+    b"redo-ifchange": build.redo_ifchange,
+    b"redo-ifcreate": declare.redo_ifcreate,
+    b"redo-always": declare.redo_always,
+    b"redo-stamp": declare.redo_stamp,
+    b"redo-recheck": declare.redo_recheck,
+    b"redo-whichdo": query.redo_whichdo,
+    b"redo-targets": query.redo_targets,
+    b"redo-sources": query.redo_sources,
+    b"redo-ood": query.redo_ood,
+    b"redo-log": log.redo_log,
+    b"redod": admin.redod,
+}

@@ -1,0 +1,105 @@
+"""`redo-log`: show again what builds printed."""
+
+from collections.abc import Iterable
+
+from redod.commands.context import Attendant, Context
+from redod.core.paths import relative, show
+from redod.errors import RedodError, UsageError
+from redod.logs.joblog import JobLog
+from redod.logs.records import Entry
+from redod.logs.replay import replay
+from redod.logs.transcript import Style
+from redod.session.handover import open_stores
+from redod.session.screen import Screen
+
+
+def redo_log(context: Context) -> Attendant | None:
+    """Show the last logs of targets, or a running build."""
+    found, names = context.options("ruf", ("recursive", "unchanged", "follow"))
+    chosen = {option.lstrip("-")[0] for option, _ in found}
+    if not names:
+        raise UsageError("needs a target; see redo-log --help")
+    shown = _Shown(context, context.paths(names), "r" in chosen, "u" in chosen, "f" in chosen)
+    context.engine.tasks.start(shown.start)
+    return shown
+
+
+class _Shown:
+    def __init__(self, context: Context, paths: list[bytes], recursive: bool, unchanged: bool, follow: bool) -> None:
+        self._context = context
+        self._paths = paths
+        self._recursive = recursive
+        self._unchanged = unchanged
+        self._follow = follow
+        self._screen: Screen | None = None
+        self._root = JobLog(context.invocation.cwd)
+
+    def interrupt(self, number: int) -> None:
+        self.gone()
+        self._context.link.die(number)
+
+    def gone(self) -> None:
+        if self._screen is not None:
+            self._screen.close()
+
+    async def start(self) -> None:
+        context = self._context
+        engine, setting = context.engine, context.setting()
+        engine.stores.look_again()
+        try:
+            await open_stores(engine, context, self._paths, setting)
+            self._check_known()
+        except RedodError as error:
+            context.fail(error)
+            return
+        running = self._running() if self._follow else []
+        if running:
+            for log in running:
+                self._root.child(log)
+            self._root.give_up()
+            style = Style(setting.cwd, terminal=context.is_terminal)
+            self._screen = Screen(
+                engine.loop,
+                context.link,
+                self._root,
+                style,
+                lambda: context.link.exit(0),
+                self._recursive,
+                descriptor=1,
+            )
+            return
+        self._replay(Style(setting.cwd, terminal=context.is_terminal))
+
+    def _check_known(self) -> None:
+        for path in self._paths:
+            node = self._context.engine.graph.find(path)
+            if node is None or (not node.workspace and path not in self._running_paths()):
+                name = show(relative(path, self._context.invocation.cwd))
+                raise RedodError(f"{name} is not a target that redo has built; redo-targets lists those")
+
+    def _running_paths(self) -> set[bytes]:
+        return {job.node.path for job in self._context.engine.runs}
+
+    def _running(self) -> list[JobLog]:
+        runs = {job.node.path: run.log for job, run in self._context.engine.runs.items()}
+        return [runs[path] for path in self._paths if path in runs]
+
+    def _replay(self, style: Style) -> None:
+        context, graph, stores = self._context, self._context.engine.graph, self._context.engine.stores
+
+        def lookup(path: bytes) -> Iterable[Entry] | None:
+            node = graph.find(path)
+            return None if node is None else stores.log_of(node)
+
+        pieces = replay(self._paths, lookup, style, self._recursive, self._unchanged)
+
+        def send() -> None:
+            while not context.link.is_full:
+                piece = next(pieces, None)
+                if piece is None:
+                    context.link.exit(0)
+                    return
+                context.link.output(1, piece)
+
+        context.link.on_room(send)
+        send()

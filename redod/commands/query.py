@@ -1,0 +1,110 @@
+"""`redo-whichdo`, `redo-targets`, `redo-sources`, `redo-ood`: what is known. They build nothing."""
+
+import os
+from collections.abc import Callable, Iterable
+
+from redod.commands.context import Attendant, Context
+from redod.core.dofiles import candidates
+from redod.core.graph import DepKind, Kind, Node
+from redod.core.paths import join, relative
+from redod.core.verdicts import Clean, Source
+from redod.engine.stores import OpenWorkspace
+from redod.errors import RedodError, UsageError
+from redod.session.handover import open_stores
+
+_PIECE = 1000
+
+
+def redo_whichdo(context: Context) -> Attendant | None:
+    """List the names where a script is looked for, up to the one that exists."""
+    _, names = context.options()
+    if len(names) != 1:
+        raise UsageError("needs exactly one target; see redo-whichdo --help")
+    found = False
+    lines = []
+    for candidate in candidates(context.paths(names)[0]):
+        lines.append(relative(candidate.path, context.invocation.cwd))
+        if os.path.exists(candidate.path) and not os.path.isdir(candidate.path):
+            found = True
+            break
+    context.link.output(1, b"".join(line + b"\n" for line in lines))
+    context.link.exit(0 if found else 1)
+    return None
+
+
+def redo_targets(context: Context) -> Attendant | None:
+    """List the known targets."""
+    _list(context, _targets)
+    return None
+
+
+def redo_sources(context: Context) -> Attendant | None:
+    """List the known sources."""
+    _list(context, _sources)
+    return None
+
+
+def redo_ood(context: Context) -> Attendant | None:
+    """List the targets that are out of date."""
+    _no_names(context)
+    context.engine.tasks.start(_ood, context)
+    return None
+
+
+def _list(context: Context, select: Callable[[Context, OpenWorkspace], Iterable[Node]]) -> None:
+    _no_names(context)
+
+    async def answer() -> None:
+        workspace = await _workspace(context)
+        if workspace is not None:
+            _print(context, select(context, workspace))
+
+    context.engine.tasks.start(answer)
+
+
+def _targets(context: Context, workspace: OpenWorkspace) -> Iterable[Node]:
+    return (node for node in context.engine.graph if node.workspace == workspace.number and node.kind is Kind.TARGET)
+
+
+def _sources(context: Context, workspace: OpenWorkspace) -> Iterable[Node]:
+    named: dict[Node, None] = {}
+    for node in context.engine.graph:
+        if node.workspace == workspace.number:
+            named.update((dep.node, None) for dep in node.deps if dep.kind is DepKind.IFCHANGE)
+            named[node] = None
+    return (node for node in named if node.kind in (Kind.SOURCE, Kind.OVERRIDDEN))
+
+
+async def _ood(context: Context) -> None:
+    workspace = await _workspace(context)
+    if workspace is None:
+        return
+    verdicts = await context.engine.judge(list(_targets(context, workspace)))
+    _print(context, (node for node, verdict in verdicts.items() if not isinstance(verdict, Clean | Source)))
+
+
+async def _workspace(context: Context) -> OpenWorkspace | None:
+    """The workspace around the working directory, opened; None after the user was told why there is none."""
+    engine, setting = context.engine, context.setting()
+    inside = [join(setting.cwd, b"x")]
+    engine.stores.look_again()
+    try:
+        await open_stores(engine, context, inside, setting)
+    except RedodError as error:
+        context.fail(error)
+        return None
+    return engine.stores.below(setting.cwd)
+
+
+def _print(context: Context, nodes: Iterable[Node]) -> None:
+    cwd = context.invocation.cwd
+    names = sorted(relative(node.path, cwd) for node in nodes)
+    for start in range(0, len(names), _PIECE):
+        context.link.output(1, b"".join(name + b"\n" for name in names[start : start + _PIECE]))
+    context.link.exit(0)
+
+
+def _no_names(context: Context) -> None:
+    _, names = context.options()
+    if names:
+        raise UsageError(f"takes no names; see {context.name} --help")

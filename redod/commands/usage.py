@@ -1,0 +1,59 @@
+"""The usage text of every command, as `NAME --help` prints it."""
+
+_BUILD = """\
+usage: redo [OPTION]... [TARGET]...
+Run the scripts of the targets (default: all), and of whatever they ask for that is out of date.
+
+  -j N, --jobs=N     run at most N jobs at a time; -j1: strictly one after the other (default: as many as CPUs)
+  -k, --keep-going   go on with other targets when one has failed
+  -x, --xtrace       sh prints the commands of the named targets' scripts; -xx: of all scripts
+  -v, --verbose      sh prints the lines of the named targets' scripts; -vv: of all scripts
+  -d, --debug        say why each target is built
+  --shuffle          build in random order, to find missing dependencies
+  --no-details       do not show what scripts print, only which of them run
+  --no-log --no-status --no-pretty --color --no-color --debug-locks --debug-pids
+                     accepted, as by other redos
+  --version, --help  say which redo this is; show this
+
+The output of scripts goes to standard error; a failed target ends the command with status 1.
+"""
+
+USAGE: dict[bytes, str] = {
+    b"redo": _BUILD,
+    b"redo-ifchange": """\
+usage: redo-ifchange [TARGET]...
+In a script: depend on these files, after building those that are out of date.
+Outside of one: build what is out of date (default: all).
+""",
+    b"redo-ifcreate": """\
+usage: redo-ifcreate FILE...
+In a script: build again when one of these files, which do not exist, is created.
+""",
+    b"redo-always": """\
+usage: redo-always
+In a script: build again in every session.
+""",
+    b"redo-stamp": """\
+usage: redo-stamp < DATA
+In a script: when the data is as it was in the last build, the target did not change for those who depend on it.
+""",
+    b"redo-log": """\
+usage: redo-log [-r] [-u] [-f] TARGET...
+Show what the last builds of the targets printed.
+
+  -r, --recursive    also what they asked for and what was built then
+  -u, --unchanged    with -r, also what was up to date then
+  -f, --follow       show a running build to its end
+""",
+    b"redo-recheck": """\
+usage: redo-recheck
+In a script: look at everything again in this session, as a new session would.
+""",
+    b"redo-whichdo": """\
+usage: redo-whichdo TARGET
+List the names where the target's script is looked for, up to the one that exists. Status 1 if none does.
+""",
+    b"redo-targets": "usage: redo-targets\nList the known targets of this workspace.\n",
+    b"redo-sources": "usage: redo-sources\nList the known sources of this workspace.\n",
+    b"redo-ood": "usage: redo-ood\nList the known targets of this workspace that are out of date. Builds nothing.\n",
+}

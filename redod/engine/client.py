@@ -1,0 +1,47 @@
+"""What the engine must know of whoever makes a call. It does not know connections, frames or command lines."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from redod.jobs.command import Flags
+from redod.jobs.limits import Limits
+from redod.logs.joblog import JobLog
+
+
+class Setting(NamedTuple):
+    """The world that a call's jobs run in: its client's."""
+
+    environment: Mapping[bytes, bytes]
+    umask: int
+    limits: Limits
+    home: bytes
+    """The home directory, canonical: no workspace is ever made there."""
+    cwd: bytes
+    """Canonical."""
+
+
+class Client(Protocol):
+    """Who made a call."""
+
+    @property
+    def setting(self) -> Setting: ...
+
+    @property
+    def log(self) -> JobLog:
+        """Where the jobs that the call waits for are shown."""
+
+    @property
+    def session_id(self) -> bytes: ...
+
+    def flags(self, nested: bool) -> Flags:
+        """What sh is to print of scripts; `nested`: of one that the call did not name itself."""
+
+    @property
+    def debug(self) -> bool:
+        """Wants to be told why targets are built."""
+
+    def complain(self, text: str) -> None:
+        """Tell the user."""
+
+    def reply(self, status: int) -> None:
+        """The call is over."""

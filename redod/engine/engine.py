@@ -1,0 +1,307 @@
+"""The engine: hands events to the scheduler and carries out what it orders.
+
+It is the only place that moves the core. Events are taken in one at a time; everything that is not instant (scripts,
+large copies, looking for holders) ends in another event. A long check is cut into slices, so that a status request is
+answered meanwhile.
+"""
+
+import asyncio
+import os
+import time
+from asyncio import AbstractEventLoop, to_thread
+from collections import deque
+from collections.abc import Callable
+from typing import assert_never
+
+from redod.core import events
+from redod.core import instructions as do
+from redod.core.check import Check
+from redod.core.graph import Graph, Kind, Node
+from redod.core.model import Call, Job, Session
+from redod.core.outcome import InstallStdout, InstallTemporary, LeaveTarget, Outcome, RemoveTarget
+from redod.core.paths import name_of
+from redod.core.scheduler import Scheduler
+from redod.core.stamps import MISSING, Moment, Stamp
+from redod.core.verdicts import Verdict
+from redod.engine.client import Client
+from redod.engine.environment import Identity, job_environment
+from redod.engine.run import Run
+from redod.engine.stores import Stores
+from redod.engine.tasks import Tasks
+from redod.files import outputs
+from redod.files.observe import ObserveError, observe, observe_source
+from redod.files.outputs import OutputError
+from redod.jobs.command import CommandError, dofile_command
+from redod.jobs.ending import Marks, end
+from redod.jobs.process import Order, Spawner, SpawnError
+from redod.store import StoreError
+from redod.store.lock import Owner
+
+SLICE = 0.005
+"""Seconds of work after which others get a turn."""
+_LARGE = 1 << 20
+"""Bytes above which a captured stdout is copied in a thread."""
+
+
+class Engine:
+    """`jobs`: the size of the shared pool. `owner`: who we are. `commands`: a directory of redo commands only."""
+
+    def __init__(self, loop: AbstractEventLoop, *, jobs: int, owner: Owner, commands: bytes) -> None:
+        self.graph = Graph(time.time_ns() // 1000)
+        self.scheduler = Scheduler(self.graph, jobs)
+        self.stores = Stores(loop, self.graph, owner)
+        self.tasks = Tasks()
+        self.runs: dict[Job, Run] = {}
+        self.jobs_run = 0
+        """Since the start."""
+        self.loop = loop
+        self.socket = owner.socket
+        self._commands = commands
+        self._tokens: dict[bytes, Run] = {}
+        self._spawner = Spawner(loop)
+        self._events: deque[events.Event] = deque()
+        self._busy = False
+        self._on_end: dict[Session, Callable[[], None]] = {}
+
+    def on_end(self, session: Session, callback: Callable[[], None]) -> None:
+        """Call back when nothing of the session is left."""
+        self._on_end[session] = callback
+
+    def run_of_token(self, token: bytes) -> Run | None:
+        """The running job that a nested call names."""
+        return self._tokens.get(token)
+
+    def post(self, event: events.Event) -> None:
+        """Tell the core; at once, unless it is being told something else."""
+        self._events.append(event)
+        if not self._busy:
+            self._pump()
+
+    async def judge(self, nodes: list[Node]) -> dict[Node, Verdict]:
+        """Check targets as a new session would; nothing is built."""
+        epoch = self.scheduler.world.next_epoch()
+        verdicts: dict[Node, Verdict] = {}
+        deadline = time.monotonic() + SLICE
+        for node in nodes:
+            check = Check(self.graph, node, epoch)
+            while isinstance(result := check.run(), list):
+                now = time.time_ns()
+                check.observed(self._stamps(result, now), Moment(epoch, now))
+            for changed in check.changed:
+                self.stores.record(changed)
+            verdicts[node] = result
+            if time.monotonic() > deadline:
+                await asyncio.sleep(0)
+                deadline = time.monotonic() + SLICE
+        return verdicts
+
+    def _pump(self) -> None:
+        self._busy = True
+        deadline = time.monotonic() + SLICE
+        try:
+            while self._events:
+                for instruction in self.scheduler.step(self._events.popleft()):
+                    self._obey(instruction)
+                if self._events and time.monotonic() > deadline:
+                    self.loop.call_soon(self._pump)
+                    return
+        except BaseException:
+            self.loop.call_soon(self._pump)
+            raise
+        self._busy = False
+
+    def _obey(self, instruction: do.Instruction) -> None:
+        match instruction:
+            case do.Observe():
+                self._events.append(self._observe(instruction))
+            case do.Reply(call, status):
+                client(call).reply(status)
+            case do.StartJob(job, _):
+                self._start(job)
+            case do.Examine(job):
+                self._events.append(self._examine(job))
+            case do.Install(job, outcome):
+                self._install(job, outcome)
+            case do.Record(node):
+                self.stores.record(node)
+            case do.JobEnded(job, status):
+                self._end(job, status)
+            case do.ShowJob(call, job):
+                client(call).log.child(self.runs[job].log)
+            case do.ShowUnchanged(call, node):
+                client(call).log.unchanged(node.path)
+            case do.Explain(call, node, reason):
+                self._explain(call, node.path, reason.text(client(call).setting.cwd))
+            case do.Complain(call, text):
+                client(call).complain(text)
+            case do.Remark(job, text):
+                self.runs[job].log.message(b"redo: " + os.fsencode(f"{os.fsdecode(self.runs[job].name)}: {text}"))
+            case do.Discard(job):
+                outputs.discard(self.runs[job].temporary)
+            case do.KillJob(job):
+                self._kill(job)
+            case do.EndSession(session):
+                self._on_end.pop(session)()
+            case _:
+                assert_never(instruction)
+
+    def _observe(self, order: do.Observe) -> events.Event:
+        now = time.time_ns()
+        try:
+            return events.Observed(order.subject, self._stamps(order.paths, now), now)
+        except ObserveError as error:
+            return events.ObserveFailed(order.subject, str(error))
+
+    def _stamps(self, paths: list[bytes], now: int) -> list[Stamp]:
+        find = self.graph.find
+        stamps = []
+        for path in paths:
+            node = find(path)
+            if node is None or node.kind is Kind.TARGET:
+                stamps.append(observe(path))
+            else:
+                stamps.append(observe_source(path, now, node.stamp))
+        return stamps
+
+    def _start(self, job: Job) -> None:
+        caller = self._starter(job)
+        parent = job.want.calls[0].job if job.want.calls else None
+        depth = self.runs[parent].depth + 1 if parent in self.runs else 0
+        setting = caller.setting
+        home = self.stores.home_of(job.node, setting)
+        run = Run(job, caller, depth, home.directory, self)
+        self.runs[job] = run
+        self._tokens[run.token] = run
+        self.jobs_run += 1
+        if not job.node.workspace:
+            job.node.workspace = home.number
+            home.targets += 1
+        run.temporary = outputs.temporary_name(job.node.path)
+        run.log.start()
+        try:
+            before = observe(job.node.path)
+            run.capture = outputs.capture_file(home.directory)
+            started = os.fstat(run.capture).st_ctime_ns
+            run.process = self._spawner.start(self._order(run, caller), run)
+        except (SpawnError, CommandError, ObserveError) as error:
+            self._events.append(events.StartFailed(job, str(error)))
+        except OSError as error:
+            text = f"cannot make a file for its output in {os.fsdecode(home.directory)}: {error.strerror}"
+            self._events.append(events.StartFailed(job, text))
+        else:
+            self._events.append(events.JobStarted(job, before, started))
+
+    def _order(self, run: Run, caller: Client) -> Order:
+        job, dofile, setting = run.job, run.job.dofile, caller.setting
+        directory = dofile.target[: len(dofile.target) - len(name_of(b"/" + dofile.target))]
+        arguments = (dofile.target, dofile.stem, directory + name_of(run.temporary))
+        nested = job.want.calls[0].owner is not None or run.depth > 0
+        argv = dofile_command(dofile.directory, name_of(dofile.path), arguments, caller.flags(nested))
+        identity = Identity(run.token, caller.session_id, dofile.target, run.depth + 1, dofile.directory)
+        environment = job_environment(setting.environment, identity, self._commands, self.socket)
+        return Order(argv, dofile.directory, environment, setting.umask, run.capture, setting.limits)
+
+    @staticmethod
+    def _starter(job: Job) -> Client:
+        call = job.want.calls[0]
+        while call.owner is not None:
+            call = call.owner.calls[0]
+        return client(call)
+
+    def _examine(self, job: Job) -> events.Event:
+        run = self.runs[job]
+        try:
+            return events.Examined(job, outputs.examine(job.node.path, run.temporary, run.capture))
+        except OutputError as error:
+            return events.InstallFailed(job, str(error))
+
+    def _install(self, job: Job, outcome: Outcome) -> None:
+        run = self.runs[job]
+        if isinstance(outcome, InstallStdout) and os.fstat(run.capture).st_size > _LARGE:
+            self.tasks.start(self._install_large, job)
+            return
+        self._events.append(self._put_in_place(job, outcome))
+
+    async def _install_large(self, job: Job) -> None:
+        run = self.runs[job]
+        try:
+            staged = await to_thread(
+                outputs.stage_stdout, job.node.path, run.temporary, run.capture, run.client.setting.umask
+            )
+            self.post(self._commit(job, staged))
+        except (OutputError, StoreError) as error:
+            self.post(events.InstallFailed(job, str(error)))
+
+    def _put_in_place(self, job: Job, outcome: Outcome) -> events.Event:
+        run, path = self.runs[job], job.node.path
+        try:
+            match outcome:
+                case InstallStdout():
+                    umask = run.client.setting.umask
+                    return self._commit(job, outputs.stage_stdout(path, run.temporary, run.capture, umask))
+                case InstallTemporary():
+                    held = run.process is not None and run.process.stderr_is_held
+                    return self._commit(job, outputs.stage_temporary(path, run.temporary, held))
+                case RemoveTarget():
+                    outputs.remove_target(path)
+                    return events.Installed(job, MISSING)
+                case LeaveTarget():
+                    return events.Installed(job, observe(path))
+                case _:
+                    raise AssertionError(f"{outcome!r} is nothing to install")
+        except (OutputError, StoreError, ObserveError) as error:
+            return events.InstallFailed(job, str(error))
+
+    def _commit(self, job: Job, staged: outputs.Staged) -> events.Event:
+        """The intent first, then the rename: after a crash between them the file is known to be ours."""
+        workspace = self.stores.of(job.node)
+        assert workspace is not None
+        workspace.store.intend(job.node.path, staged.stamp)
+        done = outputs.commit(staged)
+        if done.leftover:
+            self.loop.run_in_executor(None, outputs.delete_tree, done.leftover)
+        return events.Installed(job, done.stamp)
+
+    def _end(self, job: Job, status: int) -> None:
+        run = self.runs.pop(job)
+        del self._tokens[run.token]
+        run.close()
+        run.log.finish(status, time.monotonic() - run.began)
+        if not job.cancelled:
+            self.stores.keep_log(job.node, run.log)
+        self.stores.sweep_later(run.temporary)
+
+    def _explain(self, call: Call, path: bytes, reason: str) -> None:
+        caller = client(call)
+        if caller.debug:
+            name = os.fsdecode(os.path.relpath(path, caller.setting.cwd))
+            caller.log.note(os.fsencode(f"redo: {name} is out of date: {reason}"))
+
+    def _kill(self, job: Job) -> None:
+        self.tasks.start(self._kill_run, self.runs[job])
+
+    async def _kill_run(self, run: Run) -> None:
+        process = run.process
+        if process is None:
+            return
+        await end(process, Marks(run.token, process.completion_id.inode))
+        if not process.is_over:
+            # It hangs in the kernel, or belongs to somebody else: the session must not hang with it.
+            process.let_go()
+            if process.status is None:
+                self.post(events.JobExited(run.job, -9))
+            if not run.job.pipe_closed:
+                self.post(events.PipeClosed(run.job))
+
+    async def close(self) -> None:
+        """End all jobs and give everything back."""
+        for session in list(self.scheduler.world.sessions):
+            self.post(events.SessionCancelled(session))
+        await self.tasks.wait_empty()
+        self.stores.close_all()
+        self._spawner.close()
+
+
+def client(call: Call) -> Client:
+    """Who made a call."""
+    return call.client  # type: ignore[return-value]  # the core keeps it without knowing what it is

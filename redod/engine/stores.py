@@ -1,0 +1,248 @@
+"""The open stores: which workspace a target belongs to, its store, its logs, and when things are committed.
+
+It does not decide what is recorded (the core does), nor how (`redod.store`).
+"""
+
+import asyncio
+import logging
+import os
+from asyncio import AbstractEventLoop, TimerHandle
+from collections.abc import Iterable, Iterator
+
+from redod.core.graph import Graph, LogPlace, Node
+from redod.core.model import Session
+from redod.core.paths import directory_of, is_below, relative
+from redod.engine.client import Setting
+from redod.files.observe import observe
+from redod.files.outputs import remove_siblings
+from redod.logs.joblog import JobLog
+from redod.logs.records import Entry, decode
+from redod.logs.segments import NotKept, Segments
+from redod.store import StoreError
+from redod.store.database import Store
+from redod.store.loading import blank
+from redod.store.lock import Owner
+from redod.store.workspaces import Workspace, Workspaces, state_directory
+
+COMMIT_DELAY = 0.1
+"""Seconds in which results are gathered for one commit: a commit costs some 0.2 ms, however many rows it has."""
+
+_log = logging.getLogger(__name__)
+
+
+class OpenWorkspace:
+    """A workspace whose store we own."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.root = store.workspace.root
+        self.directory = store.workspace.directory
+        self.number = store.number
+        self.targets = store.loaded.targets
+        """How many targets it knows."""
+        self.segments = Segments(self.directory + b"/log")
+
+
+class Stores:
+    """`owner`: what other daemons are told about us."""
+
+    def __init__(self, loop: AbstractEventLoop, graph: Graph, owner: Owner) -> None:
+        self._loop = loop
+        self._graph = graph
+        self._owner = owner
+        state = os.environb.get(b"XDG_STATE_HOME", b"")
+        self._workspaces = Workspaces(state_directory(os.path.expanduser(b"~"), state))
+        self._open: dict[bytes, OpenWorkspace] = {}
+        """By root."""
+        self._numbers: dict[int, OpenWorkspace] = {}
+        self._count = 0
+        self._users: dict[Session, set[bytes]] = {}
+        self._wanted: dict[bytes, asyncio.Future[None]] = {}
+        """By root, what others wait for that asked for the workspace."""
+        self._timer: TimerHandle | None = None
+        self._litter: dict[bytes, set[bytes]] = {}
+        """By directory, the `$3` names of ended jobs, whose siblings are to be removed."""
+        self.notices: list[str] = []
+        """What happened to stores, for the next user who calls."""
+
+    def __iter__(self) -> Iterator[OpenWorkspace]:
+        return iter(self._open.values())
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def look_again(self) -> None:
+        """`.redo` directories may have come or gone since the last session."""
+        self._workspaces.forget()
+
+    def missing(self, targets: Iterable[bytes], setting: Setting) -> list[Workspace]:
+        """The workspaces of these targets that are not open yet. Raises StoreError where one can have no store."""
+        found: dict[bytes, Workspace] = {}
+        for directory in {directory_of(target) for target in targets}:
+            workspace = self._workspaces.find(directory + b"/x", setting.cwd, setting.home)
+            if workspace.root not in self._open:
+                found[workspace.root] = workspace
+        return list(found.values())
+
+    def open(self, workspace: Workspace, home: bytes) -> None:
+        """Open a store and read it, and the stores of the other workspaces that its targets depend on.
+
+        Raises WorkspaceBusy, StoreError.
+        """
+        todo = [workspace]
+        while todo:
+            here = todo.pop()
+            if here.root not in self._open:
+                known = len(self._graph)
+                self._open_one(here)
+                if len(self._graph) != known:
+                    todo.extend(self._neighbours(here, home))
+
+    def _open_one(self, workspace: Workspace) -> None:
+        self._count += 1
+        store = Store.open(workspace, self._count, self._graph, self._owner, observe)
+        self._open[workspace.root] = self._numbers[self._count] = OpenWorkspace(store)
+        if store.loaded.notice:
+            self.notices.append(store.loaded.notice)
+        _log.info("workspace %s: %d targets", os.fsdecode(workspace.root), store.loaded.targets)
+        if store.pending:
+            self._commit_soon()
+
+    def _neighbours(self, workspace: Workspace, home: bytes) -> list[Workspace]:
+        """Other workspaces that hold files named in this one's store."""
+        directories = {directory_of(node.path) for node in self._graph}
+        found: dict[bytes, Workspace] = {}
+        for directory in directories:
+            root = self._workspaces.root(directory + b"/x", workspace.root, home)
+            if root != workspace.root and root not in self._open and os.path.isdir(root + b"/.redo"):
+                found[root] = self._workspaces.prepare(root, home)
+        return list(found.values())
+
+    def enter(self, session: Session, targets: Iterable[bytes], setting: Setting) -> None:
+        """The session uses the workspaces of these targets until it leaves."""
+        used = self._users.setdefault(session, set())
+        for directory in {directory_of(target) for target in targets}:
+            used.add(self._workspaces.find(directory + b"/x", setting.cwd, setting.home).root)
+
+    def leave(self, session: Session) -> None:
+        """The session is over: workspaces that others asked for are given up if nobody uses them now."""
+        self._users.pop(session, None)
+        for root, waiting in list(self._wanted.items()):
+            if not self._is_used(root):
+                self.close(root)
+                del self._wanted[root]
+                waiting.set_result(None)
+
+    async def release(self, directory: bytes) -> None:
+        """Give up the workspace whose store is in `directory`, as soon as no session uses it."""
+        for workspace in list(self._open.values()):
+            if workspace.directory != directory:
+                continue
+            if not self._is_used(workspace.root):
+                self.close(workspace.root)
+                return
+            waiting = self._wanted.get(workspace.root)
+            if waiting is None:
+                waiting = self._wanted[workspace.root] = self._loop.create_future()
+            await asyncio.shield(waiting)
+
+    def _is_used(self, root: bytes) -> bool:
+        return any(root in used for used in self._users.values())
+
+    def of(self, node: Node) -> OpenWorkspace | None:
+        """The workspace of a recorded target."""
+        return self._numbers.get(node.workspace)
+
+    def home_of(self, node: Node, setting: Setting) -> OpenWorkspace:
+        """The workspace in which a target is, or will be, recorded. It must be open (see `missing`)."""
+        if node.workspace:
+            return self._numbers[node.workspace]
+        return self._open[self._workspaces.find(node.path, setting.cwd, setting.home).root]
+
+    def below(self, directory: bytes) -> OpenWorkspace | None:
+        """The open workspace that holds this directory."""
+        roots = [root for root in self._open if root == directory or is_below(directory, root)]
+        return self._open[max(roots, key=len)] if roots else None
+
+    def record(self, node: Node) -> None:
+        """Store what the node says, soon."""
+        workspace = self._numbers.get(node.workspace)
+        if workspace is not None:
+            workspace.store.put(node)
+            self._commit_soon()
+
+    def keep_log(self, node: Node, log: JobLog) -> None:
+        """Store a finished log; the build goes on without one that cannot be."""
+        workspace = self._numbers.get(node.workspace)
+        if workspace is None:
+            return
+        data = log.encode(workspace.root)
+        node.log = None
+        if not data:
+            return
+        place = workspace.segments.append(relative(node.path, workspace.root), data)
+        if isinstance(place, NotKept):
+            self.notices.append(f"the log of {os.fsdecode(node.path)} could not be kept: {place.reason}")
+            return
+        node.log = LogPlace(*place)
+        log.settle(workspace.segments.reader(place))
+
+    def log_of(self, node: Node) -> Iterable[Entry] | None:
+        """The entries of a target's last log."""
+        workspace = self._numbers.get(node.workspace)
+        if workspace is None or node.log is None:
+            return None
+        data = workspace.segments.read(node.log, relative(node.path, workspace.root))
+        return None if data is None else decode(data, workspace.root)
+
+    def sweep_later(self, temporary: bytes) -> None:
+        """Remove what a script left beside its `$3`, with the next commit."""
+        directory, _, name = temporary.rpartition(b"/")
+        self._litter.setdefault(directory, set()).add(name)
+        self._commit_soon()
+
+    def commit(self) -> None:
+        """Write everything that is pending. What cannot be written stays pending, and the user is told."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        litter, self._litter = self._litter, {}
+        for directory, names in litter.items():
+            remove_siblings(directory, names)
+        for workspace in self._open.values():
+            try:
+                notice = workspace.store.commit()
+                if notice:
+                    self.notices.append(notice)
+            except StoreError as error:
+                self.notices.append(str(error))
+
+    def take_notices(self) -> list[str]:
+        notices, self.notices = self.notices, []
+        return notices
+
+    def close(self, root: bytes) -> None:
+        """Give a workspace up. Somebody else may build there now, so nothing of it is remembered."""
+        workspace = self._open.pop(root)
+        del self._numbers[workspace.number]
+        try:
+            workspace.store.close()
+        except StoreError as error:
+            _log.error("%s", error)
+        workspace.segments.close()
+        for node in self._graph:
+            if node.workspace == workspace.number:
+                blank(node)
+
+    def close_all(self) -> None:
+        self.commit()
+        for root in list(self._open):
+            self.close(root)
+
+    def _commit_soon(self) -> None:
+        if self._timer is None:
+            self._timer = self._loop.call_later(COMMIT_DELAY, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.commit()

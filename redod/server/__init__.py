@@ -1,0 +1,1 @@
+"""The server: connections, and its own life."""

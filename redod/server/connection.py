@@ -1,0 +1,216 @@
+"""One client's connection: bytes and descriptors in, frames out.
+
+It owns the socket. It does not know commands: a whole INVOKE is handed to `accept`, later frames to the attendant that
+this returns.
+"""
+
+import array
+import os
+import socket
+import struct
+from asyncio import AbstractEventLoop, TimerHandle
+from collections.abc import Callable
+
+from redod.commands.context import Attendant
+from redod.protocol import frames
+from redod.protocol.frames import FrameReader, Invoke, PeerError, Resized, Signal, Stdin
+from redod.protocol.invocation import Invocation, parse
+
+PATIENCE = 10.0
+"""Seconds in which the whole INVOKE must have come."""
+_FULL = 256 << 10
+"""Bytes that wait to be taken above which the link counts as full."""
+_READ = 256 << 10
+_MOST_DESCRIPTORS = 3
+_CREDENTIALS = struct.Struct("3i")
+
+Accept = Callable[["Connection", Invocation, list[int]], Attendant | None]
+
+
+class Connection:
+    """It is a session's `Link`. `accept` gets each whole invocation with the descriptors 0-2 that came beside it."""
+
+    def __init__(
+        self, loop: AbstractEventLoop, peer: socket.socket, accept: Accept, closed: Callable[["Connection"], None]
+    ) -> None:
+        self._loop = loop
+        self._socket = peer
+        self._accept = accept
+        self._closed = closed
+        self._reader = FrameReader()
+        self._descriptors: list[int] = []
+        self._attendant: Attendant | None = None
+        self._out = bytearray()
+        self._writing = False
+        self._ending = False
+        self._is_open = True
+        self._room: Callable[[], None] | None = None
+        self._stdin: Callable[[bytes], None] | None = None
+        credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        self.peer, self.user, _ = _CREDENTIALS.unpack(credentials)
+        peer.setblocking(False)
+        self._timer: TimerHandle | None = loop.call_later(PATIENCE, self.close)
+        loop.add_reader(peer.fileno(), self.read)
+
+    def output(self, descriptor: int, data: bytes) -> None:
+        self._send(frames.encode_output(descriptor, data))
+
+    def exit(self, status: int) -> None:
+        self._end(frames.encode_exit_status(status))
+
+    def die(self, number: int) -> None:
+        self._end(frames.encode_exit_signal(number))
+
+    def refuse(self, status: int, text: str) -> None:
+        """The invocation is not accepted."""
+        self._end(frames.encode_refused(status, text))
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._out) > _FULL
+
+    def on_room(self, callback: Callable[[], None]) -> None:
+        self._room = callback
+
+    def read_stdin(self, callback: Callable[[bytes], None]) -> None:
+        self._stdin = callback
+        self._reader.allow_stdin()
+        self._send(frames.READ_STDIN)
+
+    def close(self) -> None:
+        """Let go of the client, whatever it is doing."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._stop_timer()
+        self._loop.remove_reader(self._socket.fileno())
+        if self._writing:
+            self._loop.remove_writer(self._socket.fileno())
+        self._socket.close()
+        self._close_descriptors()
+        self._room = self._stdin = None
+        attendant, self._attendant = self._attendant, None
+        if attendant is not None:
+            attendant.gone()
+        self._closed(self)
+
+    def read(self) -> None:
+        """Take in what has come."""
+        try:
+            data, ancillary, flags, _ = self._socket.recvmsg(_READ, socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS))
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self.close()
+            return
+        try:
+            self._take_descriptors(ancillary)
+            if flags & socket.MSG_CTRUNC:
+                raise PeerError(
+                    "more descriptors than 0-2 came, or they could not be received (ulimit -n of the server)"
+                )
+            if data:
+                self._reader.feed(data)
+                self._take_frames()
+        except PeerError as error:
+            self.refuse(error.status, str(error))
+            return
+        if not data:
+            self.close()
+
+    def _take_descriptors(self, ancillary: list[tuple[int, int, bytes]]) -> None:
+        for level, kind, content in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                numbers = array.array("i")
+                numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
+                self._descriptors.extend(numbers)
+        if len(self._descriptors) > _MOST_DESCRIPTORS:
+            raise PeerError("more descriptors than 0-2 came")
+
+    def _take_frames(self) -> None:
+        while self._is_open and not self._ending and (frame := self._reader.next_frame()) is not None:
+            match frame:
+                case Invoke(payload):
+                    self._invoke(parse(payload))
+                case Signal(number):
+                    if self._attendant is not None:
+                        self._attendant.interrupt(number)
+                    else:
+                        self.die(number)
+                case Stdin(data):
+                    if self._stdin is not None:
+                        self._stdin(data)
+                case Resized():
+                    pass
+
+    def _invoke(self, invocation: Invocation) -> None:
+        self._stop_timer()
+        if len(self._descriptors) != len(invocation.descriptors):
+            raise PeerError("INVOKE field descriptors: as many descriptors did not come beside it")
+        try:
+            attendant = self._accept(self, invocation, self._descriptors)
+        finally:
+            self._close_descriptors()
+        if self._is_open:
+            self._attendant = attendant
+        elif attendant is not None:
+            attendant.gone()
+
+    def _send(self, data: bytes) -> None:
+        if not self._is_open or self._ending:
+            return
+        if not self._out:
+            try:
+                sent = self._socket.send(data, socket.MSG_NOSIGNAL)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            except OSError:
+                self._loop.call_soon(self.close)
+                return
+            if sent == len(data):
+                return
+            data = data[sent:]
+        self._out += data
+        if not self._writing:
+            self._writing = True
+            self._loop.add_writer(self._socket.fileno(), self._writable)
+
+    def _writable(self) -> None:
+        try:
+            sent = self._socket.send(self._out, socket.MSG_NOSIGNAL)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self.close()
+            return
+        del self._out[:sent]
+        if self._out:
+            if not self.is_full and self._room is not None:
+                self._room()
+            return
+        self._writing = False
+        self._loop.remove_writer(self._socket.fileno())
+        if self._ending:
+            self.close()
+        elif self._room is not None:
+            self._room()
+
+    def _end(self, last: bytes) -> None:
+        """Send the last frame and close once it is taken."""
+        if not self._is_open or self._ending:
+            return
+        self._send(last)
+        self._ending = True
+        self._attendant = None
+        if not self._out:
+            self.close()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _close_descriptors(self) -> None:
+        for number in self._descriptors:
+            os.close(number)
+        self._descriptors = []

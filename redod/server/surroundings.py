@@ -1,0 +1,64 @@
+"""What the server finds around it and puts there: the passed socket, systemd, the directory of commands for jobs."""
+
+import os
+import shutil
+import socket
+import sys
+from contextlib import suppress
+
+from redod.errors import RedodError
+
+_FIRST_PASSED = 3
+"""sd_listen_fds(3): the first passed descriptor."""
+COMMANDS = (
+    "redo", "redo-ifchange", "redo-ifcreate", "redo-always", "redo-stamp", "redo-whichdo", "redo-targets",
+    "redo-sources", "redo-ood", "redo-log", "redo-recheck", "redod",
+)  # fmt: skip
+
+
+def listening_socket() -> tuple[socket.socket, bytes]:
+    """The socket that the client, or systemd, has made and passed, and its path.
+
+    Raises RedodError when there is none.
+    """
+    environment = os.environ
+    if environment.pop("LISTEN_PID", None) != str(os.getpid()) or environment.pop("LISTEN_FDS", None) != "1":
+        raise RedodError("no listening socket was passed; start the server with the command `redod run`")
+    environment.pop("LISTEN_FDNAMES", None)
+    os.set_inheritable(_FIRST_PASSED, False)
+    listener = socket.socket(fileno=_FIRST_PASSED)
+    # A long path was bound through another name (docs/protocol.md), so the kernel's word is second.
+    path = os.environb.get(b"REDOD_SOCKET") or os.fsencode(listener.getsockname())
+    return listener, path
+
+
+def notify_ready() -> None:
+    """Tell systemd that the server serves (sd_notify(3)); nothing where there is no systemd."""
+    place = os.environ.pop("NOTIFY_SOCKET", "")
+    if not place:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier, suppress(OSError):
+        notifier.sendto(b"READY=1", "\0" + place[1:] if place.startswith("@") else place)
+
+
+def make_commands_directory(path: bytes) -> bytes:
+    """A directory with nothing but this install's commands, beside the socket at `path`: it stands first on jobs' PATH.
+
+    Raises RedodError.
+    """
+    directory = path.removesuffix(b".sock") + b".bin"
+    try:
+        shutil.rmtree(directory, ignore_errors=True)
+        os.mkdir(directory, 0o700)
+        for name in COMMANDS:
+            os.symlink(os.path.join(_installed_commands(), name), os.path.join(os.fsdecode(directory), name))
+    except OSError as error:
+        raise RedodError(f"cannot make {os.fsdecode(directory)}: {error.strerror}") from error
+    return directory
+
+
+def _installed_commands() -> str:
+    """Where the commands are: beside the interpreter in a virtual environment, else beside the script that ran us."""
+    if sys.prefix != sys.base_prefix:
+        return os.path.dirname(os.path.abspath(sys.executable))
+    return os.path.dirname(os.path.abspath(sys.argv[0]))

@@ -1,0 +1,1 @@
+"""Sessions: what one client asked for, how it is shown to it, and how it ends."""

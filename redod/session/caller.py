@@ -1,0 +1,154 @@
+"""Callers: clients that have something built. A caller without a running job around it opens a session."""
+
+import os
+import random
+
+from redod.core import events
+from redod.core.model import Call, Session
+from redod.engine.client import Setting
+from redod.engine.engine import Engine
+from redod.engine.run import Run
+from redod.jobs.command import Flags
+from redod.logs.joblog import JobLog
+from redod.logs.transcript import Style
+from redod.session.link import Link
+from redod.session.options import BuildOptions
+from redod.session.screen import Screen
+
+
+class Caller:
+    """One client's request to build. It is the engine's `Client`.
+
+    `run`: the job whose script makes the call. `is_redirected`: the client's standard error is not that job's, so what
+    the call builds is shown to the client itself, as a plain process tree would.
+    """
+
+    def __init__(
+        self, engine: Engine, link: Link, setting: Setting, name: str, options: BuildOptions,
+        *, run: Run | None, is_redirected: bool, is_terminal: bool,
+    ) -> None:  # fmt: skip
+        self.setting = setting
+        self._engine = engine
+        self._link = link
+        self._name = name
+        self._options = options
+        self._run = run
+        self._call: Call | None = None
+        self._status = 0
+        self._signal = 0
+        self._over = False
+        parent = None if run is None else run.client
+        self.session: Session = engine.scheduler.open_session(
+            jobs=options.jobs, keep_going=options.keep_going
+        ) if run is None else run.job.session  # fmt: skip
+        self.session_id = b"%d.%d" % (os.getpid(), self.session.number) if parent is None else parent.session_id
+        self.debug = bool(options.debug) or (parent is not None and parent.debug)
+        self._inherited = parent.nested_flags if isinstance(parent, Caller) else Flags()
+        self._screen: Screen | None = None
+        if run is None or is_redirected:
+            self.log = JobLog(setting.cwd)
+            style = Style(setting.cwd, terminal=is_terminal, details=options.details, debug=self.debug)
+            self._screen = Screen(engine.loop, link, self.log, style, self._shown)
+        else:
+            self.log = run.log
+        if run is None:
+            engine.on_end(self.session, self._session_over)
+
+    @property
+    def nested_flags(self) -> Flags:
+        """What sh is to print of scripts that the call did not name itself."""
+        options, inherited = self._options, self._inherited
+        return Flags(options.trace > 1 or inherited.trace, options.verbose > 1 or inherited.verbose)
+
+    def flags(self, nested: bool) -> Flags:
+        deeper = self.nested_flags
+        if nested:
+            return deeper
+        return Flags(self._options.trace > 0 or deeper.trace, self._options.verbose > 0 or deeper.verbose)
+
+    def build(self, targets: list[bytes], *, force: bool) -> None:
+        """Have these canonical paths built. Their workspaces are open."""
+        engine, run = self._engine, self._run
+        if self._over or self._signal:
+            return
+        if self._options.shuffle:
+            random.shuffle(targets)
+        if run is not None and run.process is not None:
+            # What the script has printed belongs before what it asks for.
+            run.process.drain_stderr()
+        jobs = None if run is None else self._options.jobs
+        if jobs is not None:
+            self.complain(f"a -j{jobs} below another redo: it gets a pool of its own, beside the one around it")
+        self._call = engine.scheduler.call(
+            self.session, targets, force=force, job=None if run is None else run.job, jobs=jobs,
+            cwd=self.setting.cwd, client=self,
+        )  # fmt: skip
+        engine.post(events.CallMade(self._call))
+
+    def reply(self, status: int) -> None:
+        self._status = status
+        for notice in self._engine.stores.take_notices():
+            self.complain(notice)
+        if self._run is None:
+            # A container may be killed the moment its first process ends.
+            self._engine.stores.commit()
+        self._end()
+
+    def complain(self, text: str) -> None:
+        line = os.fsencode(f"{self._name}: {text}")
+        if self._screen is not None:
+            self.log.message(line)
+        else:
+            self._link.output(2, line + b"\n")
+
+    def refuse(self, text: str) -> None:
+        """The call cannot be made."""
+        self.complain(text)
+        self._status = 1
+        if self._run is None:
+            self._engine.post(events.SessionCancelled(self.session))
+        self._end()
+
+    def interrupt(self, number: int) -> None:
+        """The client received a signal: everything ends, then it dies by it."""
+        self._signal = number
+        self._leave()
+
+    def gone(self) -> None:
+        """The client is gone."""
+        if self._screen is not None:
+            self._screen.close()
+        if not self._over:
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._run is None:
+            self._engine.post(events.SessionCancelled(self.session))
+            return
+        if self._call is not None:
+            self._engine.post(events.CallLeft(self._call))
+        self._end()
+
+    def _session_over(self) -> None:
+        self._engine.stores.leave(self.session)
+        if not self._over:
+            self._engine.stores.commit()
+            self._end()
+
+    def _end(self) -> None:
+        if self._over:
+            return
+        self._over = True
+        if self._screen is None:
+            self._shown()
+        else:
+            self.log.give_up()
+            if self._signal:
+                self._screen.close()
+                self._shown()
+
+    def _shown(self) -> None:
+        if self._signal:
+            self._link.die(self._signal)
+        else:
+            self._link.exit(self._status)

@@ -1,0 +1,34 @@
+"""What a session needs of a connection. It does not know sockets."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Link(Protocol):
+    """The way to one client.
+
+    Nothing is ever awaited: what the peer does not take waits here, and `on_room` tells when to go on.
+    """
+
+    @property
+    def peer(self) -> int:
+        """The client's pid."""
+
+    def output(self, descriptor: int, data: bytes) -> None:
+        """Have the client write this to its descriptor 1 or 2."""
+
+    def exit(self, status: int) -> None:
+        """The end: the client exits with this status."""
+
+    def die(self, number: int) -> None:
+        """The end: the client dies by this signal."""
+
+    @property
+    def is_full(self) -> bool:
+        """So much waits to be taken that no more should be sent now."""
+
+    def on_room(self, callback: Callable[[], None]) -> None:
+        """Call back whenever the link is not full any more."""
+
+    def read_stdin(self, callback: Callable[[bytes], None]) -> None:
+        """Ask for the client's standard input; `callback` gets it in pieces, an empty one at its end."""

@@ -1,0 +1,281 @@
+"""Putting outputs in place, with real files."""
+
+import ctypes
+import errno
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from redod.core.stamps import DIRECTORY, MISSING, difference
+from redod.files.observe import observe
+from redod.files.outputs import (
+    OutputError,
+    capture_file,
+    commit,
+    delete_tree,
+    discard,
+    examine,
+    is_written_to,
+    remove_siblings,
+    remove_target,
+    stage_stdout,
+    stage_temporary,
+    temporary_name,
+)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> bytes:
+    return os.path.realpath(bytes(tmp_path))
+
+
+def write(path: bytes, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+def read(path: bytes) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def captured(place: bytes, data: bytes) -> int:
+    number = capture_file(place)
+    os.write(number, data)
+    return number
+
+
+def test_the_capture_file_has_no_name_and_can_be_opened_by_its_descriptor(place: bytes) -> None:
+    number = capture_file(place)
+    assert os.listdir(place) == []
+    assert not os.get_inheritable(number)
+    write(b"/proc/self/fd/%d" % number, b"hello")
+    assert os.pread(number, 10, 0) == b"hello"
+    os.close(number)
+
+
+def test_a_capture_file_can_be_had_without_tmpfile(place: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    real_open = os.open
+
+    def refuse(path: bytes, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "no")
+        return real_open(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", refuse)
+    number = captured(place, b"x")
+    assert os.listdir(place) == []
+    assert os.pread(number, 10, 0) == b"x"
+    os.close(number)
+
+
+@pytest.mark.parametrize("target", [b"t", b"/d/t.c", b"../x/t", b"/d/" + b"n" * 255, b"-\xff"])
+def test_the_temporary_name_is_beside_the_target_and_new_each_time(target: bytes) -> None:
+    one, other = temporary_name(target), temporary_name(target)
+    assert one != other
+    directory, _, name = one.rpartition(b"/")
+    assert directory == target.rpartition(b"/")[0]
+    assert len(name) <= 255
+    assert name.endswith(b".redo.tmp")
+    assert one.startswith(target[:200])
+
+
+def test_what_was_produced_is_found_out(place: bytes) -> None:
+    number = captured(place, b"12345")
+    os.mkdir(place + b"/tmp")
+    produced = examine(place + b"/t", place + b"/tmp", number)
+    assert (produced.stdout_size, produced.temporary, produced.after) == (5, DIRECTORY, MISSING)
+    os.close(number)
+
+
+@pytest.mark.parametrize("size", [1, 70_000, 3_000_000])
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002, 0o000])
+def test_captured_stdout_becomes_the_target(place: bytes, size: int, umask: int) -> None:
+    data = os.urandom(size)
+    write(place + b"/t", b"old")
+    number = captured(place, data)
+    staged = stage_stdout(place + b"/t", place + b"/t.tmp", number, umask)
+    assert read(place + b"/t") == b"old"
+    installed = commit(staged)
+    assert read(place + b"/t") == data
+    assert stat.S_IMODE(installed.stamp.mode) == 0o666 & ~umask
+    assert difference(staged.stamp, installed.stamp) == ""
+    assert installed.stamp == observe(place + b"/t")
+    assert os.listdir(place) == [b"t"]
+    os.write(number, b"later")
+    assert read(place + b"/t") == data
+    os.close(number)
+
+
+def test_a_large_stdout_is_copied_where_the_kernel_cannot(place: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> int:
+        raise OSError(errno.EXDEV, "no")
+
+    monkeypatch.setattr(os, "copy_file_range", refuse)
+    data = os.urandom(2_500_000)
+    number = captured(place, data)
+    commit(stage_stdout(place + b"/t", place + b"/t.tmp", number, 0o022))
+    assert read(place + b"/t") == data
+    os.close(number)
+
+
+def test_a_full_disk_leaves_the_old_target_and_no_temporary(place: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_number: int, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write(place + b"/t", b"old")
+    number = captured(place, b"new")
+    monkeypatch.setattr(os, "write", refuse)
+    with pytest.raises(OutputError, match="no space left"):
+        stage_stdout(place + b"/t", place + b"/t.tmp", number, 0o022)
+    assert os.listdir(place) == [b"t"]
+    assert read(place + b"/t") == b"old"
+    os.close(number)
+
+
+def test_a_missing_directory_is_said_to_be_missing(place: bytes) -> None:
+    number = captured(place, b"x")
+    with pytest.raises(OutputError, match=r"no/dir does not exist.*mkdir -p"):
+        stage_stdout(place + b"/no/dir/t", place + b"/no/dir/t.tmp", number, 0o022)
+    os.close(number)
+
+
+def test_the_temporary_becomes_the_target_with_its_mode(place: bytes) -> None:
+    write(place + b"/tmp", b"new")
+    os.chmod(place + b"/tmp", 0o751)
+    staged = stage_temporary(place + b"/t", place + b"/tmp", may_be_held=True)
+    installed = commit(staged)
+    assert staged.path == place + b"/tmp"
+    assert difference(staged.stamp, installed.stamp) == ""
+    assert stat.S_IMODE(installed.stamp.mode) == 0o751
+    assert os.listdir(place) == [b"t"]
+
+
+def test_a_temporary_that_is_still_written_to_is_copied(place: bytes) -> None:
+    write(place + b"/tmp", b"new")
+    os.chmod(place + b"/tmp", 0o700)
+    script = f"exec >>{os.fsdecode(place)}/tmp; echo ready >&2; read x; echo late; echo done >&2"
+    with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stderr=subprocess.PIPE) as writer:
+        assert writer.stderr is not None
+        assert writer.stdin is not None
+        writer.stderr.readline()
+        assert is_written_to(place + b"/tmp")
+        installed = commit(stage_temporary(place + b"/t", place + b"/tmp", may_be_held=True))
+        writer.stdin.write(b"\n")
+        writer.stdin.close()
+        assert writer.stderr.readline() == b"done\n"
+    assert read(place + b"/t") == b"new"
+    assert stat.S_IMODE(installed.stamp.mode) == 0o700
+    assert os.listdir(place) == [b"t"]
+
+
+def test_a_reader_is_no_writer(place: bytes) -> None:
+    write(place + b"/tmp", b"new")
+    with open(place + b"/tmp", "rb") as file, subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=file.fileno()):
+        assert not is_written_to(place + b"/tmp")
+
+
+def test_a_link_becomes_the_target_and_is_not_followed(place: bytes) -> None:
+    write(place + b"/elsewhere", b"keep")
+    os.symlink(b"elsewhere", place + b"/t")
+    os.symlink(b"nowhere", place + b"/tmp")
+    installed = commit(stage_temporary(place + b"/t", place + b"/tmp", may_be_held=True))
+    assert os.readlink(place + b"/t") == b"nowhere"
+    assert installed.stamp.is_symlink
+    assert read(place + b"/elsewhere") == b"keep"
+
+
+def test_a_second_name_of_the_target_itself_leaves_nothing_behind(place: bytes) -> None:
+    write(place + b"/t", b"same")
+    os.link(place + b"/t", place + b"/tmp")
+    commit(stage_temporary(place + b"/t", place + b"/tmp", may_be_held=False))
+    assert os.listdir(place) == [b"t"]
+    assert read(place + b"/t") == b"same"
+
+
+@pytest.mark.parametrize("has_exchange", [True, False])
+@pytest.mark.parametrize("old", ["nothing", "file", "link", "empty", "tree"])
+def test_a_directory_takes_the_place_of_anything(
+    place: bytes, old: str, has_exchange: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_exchange:
+        monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
+    target = place + b"/t"
+    os.mkdir(place + b"/outside")
+    write(place + b"/outside/f", b"keep")
+    if old == "file":
+        write(target, b"old")
+    elif old == "link":
+        os.symlink(b"outside", target)
+    elif old != "nothing":
+        os.mkdir(target)
+    if old == "tree":
+        os.symlink(b"../outside", target + b"/link")
+        os.makedirs(target + b"/a/b")
+        os.chmod(target + b"/a", 0o500)
+    os.mkdir(place + b"/tmp")
+    write(place + b"/tmp/f", b"new")
+    installed = commit(stage_temporary(target, place + b"/tmp", may_be_held=False))
+    assert installed.stamp == DIRECTORY
+    assert bool(installed.leftover) == (old == "tree")
+    if installed.leftover:
+        delete_tree(installed.leftover)
+    assert os.listdir(target) == [b"f"]
+    assert sorted(os.listdir(place)) == [b"outside", b"t"]
+    assert read(place + b"/outside/f") == b"keep"
+
+
+def test_a_file_does_not_take_the_place_of_a_directory(place: bytes) -> None:
+    os.mkdir(place + b"/t")
+    write(place + b"/tmp", b"new")
+    staged = stage_temporary(place + b"/t", place + b"/tmp", may_be_held=False)
+    with pytest.raises(OutputError, match="a directory stands there"):
+        commit(staged)
+    assert os.path.isdir(place + b"/t")
+    discard(staged.path)
+    assert os.listdir(place) == [b"t"]
+
+
+def test_an_old_file_is_removed_and_a_directory_never(place: bytes) -> None:
+    write(place + b"/t", b"old")
+    os.mkdir(place + b"/d")
+    for name in (b"/t", b"/t", b"/d", b"/no/t"):
+        remove_target(place + name)
+    assert os.listdir(place) == [b"d"]
+
+
+def test_read_only_trees_are_deleted_and_links_in_them_not_followed(
+    place: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.makedirs(place + b"/tree/a/b")
+    os.mkdir(place + b"/outside", 0o755)
+    os.symlink(place + b"/outside", place + b"/tree/a/link")
+    os.chmod(place + b"/tree/a", 0o500)
+    real_rmtree, calls = shutil.rmtree, []
+
+    def first_in_vain(path: bytes, ignore_errors: bool) -> None:
+        calls.append(stat.S_IMODE(os.stat(place + b"/tree/a").st_mode))
+        if len(calls) > 1:
+            real_rmtree(path, ignore_errors)
+
+    # Root may write everywhere, so the first attempt is made to fail as it does for others.
+    monkeypatch.setattr(shutil, "rmtree", first_in_vain)
+    delete_tree(place + b"/tree")
+    assert calls == [0o500, 0o700]
+    assert os.listdir(place) == [b"outside"]
+    assert stat.S_IMODE(os.stat(place + b"/outside").st_mode) == 0o755
+
+
+def test_siblings_of_ended_jobs_are_removed_and_nothing_else(place: bytes) -> None:
+    ended, running = temporary_name(b"t"), temporary_name(b"t")
+    kept = {b"t", running, running + b".d", b"x" + ended, b"t.redo.tmp"}
+    for name in kept | {ended + b".d", ended}:
+        write(place + b"/" + name, b"")
+    os.makedirs(place + b"/" + ended + b".dir/sub")
+    assert remove_siblings(place, {ended}) == 3
+    assert set(os.listdir(place)) == kept
+    assert remove_siblings(place + b"/none", {ended}) == 0
