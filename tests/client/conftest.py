@@ -1,4 +1,4 @@
-"""Both clients as installs: a directory with every command name in it, below a pyvenv.cfg as in a virtual environment."""
+"""Both clients as installs: a directory with every command name, below a pyvenv.cfg as in a virtual environment."""
 
 import os
 import shutil
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,11 +16,11 @@ from .fake_server import PATIENCE, FakeServer, Talk
 
 SOURCES = Path(__file__).parents[2] / "client"
 COMPILER = shutil.which("cc")
-WARNINGS = "-Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror".split()
-NAMES = (
-    "redo redo-ifchange redo-ifcreate redo-always redo-stamp redo-whichdo redo-targets redo-sources redo-ood redo-log "
-    "redo-recheck redod"
-).split()
+WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Werror"]
+NAMES = [
+    "redo", "redo-ifchange", "redo-ifcreate", "redo-always", "redo-stamp", "redo-whichdo", "redo-targets",
+    "redo-sources", "redo-ood", "redo-log", "redo-recheck", "redod",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +34,15 @@ class Client:
         return [*self.prefix, bytes(self.bindir / name), *args]
 
     def start(
-        self, name: str, *args: bytes, socket: bytes = b"", env: dict[bytes, bytes] | None = None, **how: object
+        self, name: str, *args: bytes, socket: bytes = b"", env: dict[bytes, bytes] | None = None, **how: Any
     ) -> "subprocess.Popen[bytes]":
         """Start the client with exactly `env` (default: only REDOD_SOCKET) and its descriptors 1 and 2 on pipes."""
         environment = {b"REDOD_SOCKET": socket} if env is None else env
-        streams: dict[str, object] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(  # type: ignore[call-overload, no-any-return]  # Popen's keywords are passed through
-            self.command(name, *args), env=environment, **(streams | how)
-        )
+        streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(self.command(name, *args), env=environment, **(streams | how))
 
     def run(
-        self, name: str, *args: bytes, socket: bytes = b"", env: dict[bytes, bytes] | None = None, **how: object
+        self, name: str, *args: bytes, socket: bytes = b"", env: dict[bytes, bytes] | None = None, **how: Any
     ) -> "subprocess.CompletedProcess[bytes]":
         data = how.pop("input", None)
         assert data is None or isinstance(data, bytes)

@@ -91,7 +91,7 @@ Talk = Callable[[Connection], None]
 
 
 class FakeServer:
-    """Listens at a path while the `with` block runs and has one conversation. Its failed assertions are raised at the end."""
+    """Listens at a path while the `with` block runs and has one conversation. Its failures are raised at the end."""
 
     def __init__(self, path: bytes, talk: Talk) -> None:
         self.path = path

@@ -11,7 +11,8 @@ import sys
 
 
 def describe() -> dict[str, object]:
-    status = dict(line.split(":\t", 1) for line in open("/proc/self/status").read().splitlines() if ":\t" in line)
+    with open("/proc/self/status") as file:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
     listing = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY)
     fds = sorted(int(name) for name in os.listdir(listing))
     fds.remove(listing)
@@ -54,7 +55,9 @@ def main() -> None:
     facts = describe()
     with open(os.environ["REDOD_TEST_REPORTS"], "a") as reports:
         reports.write(json.dumps(facts) + "\n")
-    serve(int(os.environ.get("REDOD_TEST_CONNECTIONS", "0")))
+    connections = int(os.environ["REDOD_TEST_CONNECTIONS"])
+    if connections:
+        serve(connections)
     print("that was all", file=sys.stderr)
 
 

@@ -106,8 +106,8 @@ def test_the_open_ones_of_descriptors_0_to_2_are_passed(
         result = client.run(
             "redo", socket=server.path, stdin=opened[0], stdout=opened[1], stderr=opened[2], preexec_fn=close_some
         )
-    for file in opened:
-        file.close()
+    for stream in opened:
+        stream.close()
     assert result.returncode == 7
     assert heard.fields[wire.DESCRIPTORS] == bytes([sum(1 << fd for fd in range(3) if is_open[fd])])
     expected = [file.stat() for file, passed in zip(files, is_open, strict=True) if passed]

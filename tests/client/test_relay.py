@@ -9,6 +9,7 @@ import subprocess
 import termios
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def ready(connection: Connection) -> None:
     connection.send(wire.OUTPUT, b"\1ready")
 
 
-def start_ready(client: Client, path: bytes, **how: object) -> "subprocess.Popen[bytes]":
+def start_ready(client: Client, path: bytes, **how: Any) -> "subprocess.Popen[bytes]":
     process = client.start("redo", socket=path, **how)
     assert process.stdout
     assert process.stdout.read(5) == b"ready"
@@ -140,7 +141,9 @@ def test_ten_megabytes_of_standard_input_are_streamed_while_output_comes(client:
     def talk(connection: Connection) -> None:
         connection.receive_invocation()
         connection.send(wire.READ_STDIN)
-        for _ in range(30):  # more than the socket buffers hold, before anything is read: the client must do both at once
+        for _ in range(
+            30
+        ):  # more than the socket buffers hold, before anything is read: the client must do both at once
             connection.send(wire.OUTPUT, b"\1" + b"o" * CHUNK)
         while part := expect_input(connection):
             heard.update(part)
@@ -356,6 +359,11 @@ def test_an_end_without_exit_names_the_log(client: Client, serve: Serve, talk: T
     assert result.stderr == b"redo: the server ended without an answer; see " + log + b", then try again\n"
 
 
+def receive_for_ever(connection: Connection) -> None:
+    while True:
+        connection.receive()
+
+
 @pytest.mark.parametrize(
     "frame",
     [
@@ -374,8 +382,7 @@ def test_a_frame_it_does_not_know_ends_the_client(client: Client, serve: Serve, 
         connection.receive_invocation()
         connection.raw.sendall(frame)
         with pytest.raises((EOFError, ConnectionResetError)):
-            while True:
-                connection.receive()
+            receive_for_ever(connection)
 
     out, into = os.pipe()  # a standard input without an end, so that only the frame can end the client
     with serve(talk) as server:

@@ -185,8 +185,8 @@ def test_a_socket_that_was_passed_to_redod_run_stays(
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(path)
     listening.listen()
-    script = 'exec 3<&"$0"; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"'
-    command = ["/bin/bash", "-c", script, str(listening.fileno()), *install.command("redod", b"run")]
+    script = b'exec 3<&"$0"; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"'
+    command = [b"/bin/bash", b"-c", script, b"%d" % listening.fileno(), *install.command("redod", b"run")]
     with subprocess.Popen(command, env=env, pass_fds=[listening.fileno()]) as server:
         result = install.run("redo", env=env | {b"REDOD_SOCKET": path})
         assert server.wait(PATIENCE) == 0

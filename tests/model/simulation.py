@@ -1,0 +1,386 @@
+"""A shell for the core, in one process: it obeys the instructions with simulated files and scripts.
+
+Scripts are texts in a little language, one action a line, names relative to the script's directory, `$2` the stem:
+
+    need NAMES     redo-ifchange, the script ends with status 1 when that fails     try NAMES   the same, `|| true`
+    fork NAMES     a redo-ifchange for each name, at the same time                  redo NAMES  redo
+    from NAME      need NAME, then what its bytes name
+    late NAME      read NAME, then declare it                                       absent NAMES   redo-ifcreate
+    always         redo-always              stamp      redo-stamp with the text     parity  the text becomes its length & 1
+    out  temp      the text becomes stdout, $3                                      both  self  both; `$1` itself
+    dir            $3 is a directory        fail N     ends with N                  die N   ends by signal N
+    hold           leaves somebody who holds the completion pipe for a while        drop NAMES  as need; its client is killed
+"""
+
+import random
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from redod.core import events
+from redod.core import instructions as do
+from redod.core.graph import DepKind, Graph, Kind
+from redod.core.model import Call, Job, Session
+from redod.core.outcome import InstallStdout, InstallTemporary, Outcome, Produced, RemoveTarget
+from redod.core.paths import join
+from redod.core.scheduler import Scheduler
+from redod.core.stamps import MISSING, Stamp
+from redod.core.states import JobState
+from redod.core.validate import validate
+from redod.core.verdicts import Reason
+from tests.model.filesystem import Files
+
+
+@dataclass(slots=True, eq=False)
+class Client:
+    """Who made a call, and what it was told. `process`: the script that made it."""
+
+    process: "Process | None" = None
+    session: Session | None = None
+    status: int | None = None
+    tolerant: bool = False
+    complaints: list[str] = field(default_factory=list)
+    shown: list[bytes] = field(default_factory=list)
+    unchanged: list[bytes] = field(default_factory=list)
+    ended: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Process:
+    """A running script."""
+
+    job: Job
+    actions: list[list[bytes]]
+    text: bytes = b""
+    stdout: bytes = b""
+    temporary: Stamp = MISSING
+    calls: set[Call] = field(default_factory=set)
+    status: int | None = None
+    holding: bool = False
+    told: bool = False
+    pipe_open: bool = True
+    killed: bool = False
+
+    def path(self, name: bytes) -> bytes:
+        return join(self.job.dofile.directory, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A script that was started."""
+
+    target: bytes
+    session: int
+    reason: Reason
+
+
+def parse(script: bytes, stem: bytes) -> list[list[bytes]]:
+    return [line.replace(b"$2", stem).split() for line in script.splitlines() if line.strip()]
+
+
+class Simulation:
+    """`seed` decides what happens next wherever several things could."""
+
+    def __init__(self, files: Files, *, seed: int = 0, jobs: int = 2) -> None:
+        self.files = files
+        self.random = random.Random(seed)
+        self.jobs = jobs
+        self.graph = Graph(1000)
+        self.scheduler = Scheduler(self.graph, jobs)
+        self.processes: list[Process] = []
+        self.ran: list[Ran] = []
+        self.ended: list[tuple[bytes, int]] = []
+        self.most_running = 0
+        self.remarks: list[str] = []
+        self.stored: set[bytes] = set()
+        self.observations = 0
+        self._events: deque[events.Event] = deque()
+        self._clients: dict[Session, Client] = {}
+        self._by_job: dict[Job, Process] = {}
+
+    # What users do.
+
+    def start(
+        self, targets: Iterable[bytes], *, force: bool = False, jobs: int | None = None, keep_going: bool = False
+    ) -> Client:
+        """A top-level call."""
+        session = self.scheduler.open_session(jobs=jobs, keep_going=keep_going)
+        client = Client(session=session)
+        self._clients[session] = client
+        call = self.scheduler.call(session, list(targets), force=force, client=client)
+        self._events.append(events.CallMade(call))
+        return client
+
+    def build(
+        self, *targets: bytes, force: bool = False, jobs: int | None = 1, keep_going: bool = False
+    ) -> tuple[int, list[bytes]]:
+        """A top-level call to its end: its status, and the targets whose scripts ran, in order."""
+        before = len(self.ran)
+        client = self.start(targets, force=force, jobs=jobs, keep_going=keep_going)
+        self.finish()
+        assert client.status is not None
+        assert client.ended
+        return client.status, [ran.target for ran in self.ran[before:]]
+
+    def cancel(self, client: Client) -> None:
+        assert client.session is not None
+        self._events.append(events.SessionCancelled(client.session))
+
+    def recheck(self, client: Client) -> None:
+        assert client.session is not None
+        self._events.append(events.Rechecked(client.session))
+
+    def restart(self) -> None:
+        """A new server knows what was recorded, and of other files what the records name."""
+        old, self.graph = self.graph, Graph(self.graph.fresh_version())
+        self.scheduler = Scheduler(self.graph, self.jobs)
+        for node in old:
+            if node.kind is Kind.TARGET and node.path not in self.stored:
+                continue
+            new = self.graph.node(node.path)
+            new.kind, new.stamp, new.version, new.checksum = node.kind, node.stamp, node.version, node.checksum
+            new.status, new.always = node.status, node.always
+            new.dofile = None if node.dofile is None else self.graph.node(node.dofile.path)
+            new.deps = tuple(dep._replace(node=self.graph.node(dep.node.path)) for dep in node.deps)
+
+    # What happens then.
+
+    def finish(self) -> None:
+        """Go on until nothing is left to do."""
+        while self.advance():
+            pass
+        left = [*self.scheduler.world.sessions, *self.scheduler.world.jobs.values()]
+        assert not left, f"nothing goes on any more, and there is still {left}"
+
+    def advance(self) -> bool:
+        """Let one thing happen. Whether anything could."""
+        if self._events:
+            self._step(self._events.popleft())
+            return True
+        ready = [process for process in self.processes if not process.calls or process.status is not None]
+        if not ready:
+            return False
+        self._run(self.random.choice(ready))
+        return True
+
+    def _step(self, event: events.Event) -> None:
+        for instruction in self.scheduler.step(event):
+            self._obey(instruction)
+        validate(self.scheduler.world)
+        states = [job.state for job in self.scheduler.world.jobs.values()]
+        self.most_running = max(self.most_running, states.count(JobState.RUNNING))
+
+    def _obey(self, instruction: do.Instruction) -> None:
+        match instruction:
+            case do.Observe(subject, paths):
+                self.observations += len(paths)
+                self._events.append(events.Observed(subject, [self._look(path) for path in paths], self.files.now))
+            case do.StartJob(job, reason):
+                self._start(job, reason)
+            case do.Examine(job):
+                self._events.append(self._examine(job))
+            case do.Install(job, outcome):
+                self._events.append(self._install(job, outcome))
+            case do.Discard(job):
+                if job in self._by_job:
+                    self._by_job[job].temporary = MISSING
+            case do.KillJob(job):
+                self._kill(self._by_job[job])
+            case do.Record(node):
+                self.stored.add(node.path)
+            case do.Reply(call, status):
+                self._reply(call, status)
+            case do.Complain(call, text):
+                _client(call).complaints.append(text)
+            case do.Remark(_, text):
+                self.remarks.append(text)
+            case do.ShowJob(call, job):
+                _client(call).shown.append(job.node.path)
+            case do.ShowUnchanged(call, node):
+                _client(call).unchanged.append(node.path)
+            case do.Explain():
+                pass
+            case do.JobEnded(job, status):
+                self.ended.append((job.node.path, status))
+                process = self._by_job.pop(job, None)
+                if process is not None:
+                    self.processes.remove(process)
+            case do.EndSession(session):
+                client = self._clients.pop(session)
+                client.ended = True
+            case _:
+                assert_never(instruction)
+
+    def _look(self, path: bytes) -> Stamp:
+        node = self.graph.find(path)
+        if node is None or node.kind is Kind.TARGET:
+            return self.files.stamp(path)
+        return self.files.look(path, node.stamp)
+
+    def _start(self, job: Job, reason: Reason) -> None:
+        self.ran.append(Ran(job.node.path, job.session.number, reason))
+        script = self.files.contents.get(job.dofile.path)
+        if script is None:
+            self._events.append(events.StartFailed(job, "its script is gone"))
+            return
+        process = Process(job, parse(script, job.dofile.stem))
+        self.processes.append(process)
+        self._by_job[job] = process
+        self._events.append(events.JobStarted(job, self.files.stamp(job.node.path), self.files.clock()))
+
+    def _examine(self, job: Job) -> events.Event:
+        process = self._by_job[job]
+        return events.Examined(
+            job, Produced(len(process.stdout), process.temporary, self.files.stamp(job.node.path))
+        )
+
+    def _install(self, job: Job, outcome: Outcome) -> events.Event:
+        process, path, files = self._by_job[job], job.node.path, self.files
+        match outcome:
+            case InstallStdout() if not files.is_directory(path):
+                files.write(path, process.stdout)
+            case InstallTemporary() if process.temporary.is_directory:
+                files.remove(path)
+                files.mkdir(path)
+            case InstallTemporary() if not files.is_directory(path):
+                files.write(path, process.text)
+            case InstallStdout() | InstallTemporary():
+                return events.InstallFailed(job, "a directory stands there")
+            case RemoveTarget():
+                files.remove(path)
+            case _:
+                pass
+        process.temporary = MISSING
+        return events.Installed(job, files.stamp(path))
+
+    def _reply(self, call: Call, status: int) -> None:
+        client = _client(call)
+        client.status = status
+        process = client.process
+        if process is not None:
+            process.calls.discard(call)
+            if status and not client.tolerant and process.status is None:
+                self._exit(process, 1)
+
+    # What scripts do.
+
+    def _run(self, process: Process) -> None:
+        if process.status is not None:
+            self._let_go(process)
+        elif process.actions:
+            verb, *names = process.actions.pop(0)
+            self._act(process, verb.decode(), names)
+        else:
+            self._exit(process, 0)
+
+    def _act(self, process: Process, verb: str, names: list[bytes]) -> None:
+        job = process.job
+        paths = [process.path(name) for name in names]
+        match verb:
+            case "need" | "try" | "redo":
+                process.actions.insert(0, [b"read", *names])
+                self._call(process, paths, tolerant=verb == "try", force=verb == "redo")
+            case "fork":
+                process.actions.insert(0, [b"read", *names])
+                for path in paths:
+                    self._call(process, [path])
+            case "from":
+                process.actions[:0] = [[b"read", *names], [b"follow", *names]]
+                self._call(process, paths)
+            case "follow":
+                process.actions.insert(0, [b"need", *self.files.contents.get(paths[0], b"").split()])
+            case "late":
+                process.actions[:0] = [[b"read", *names], [b"ask", *names]]
+            case "ask":
+                self._call(process, paths)
+            case "drop":
+                call = self._call(process, paths)
+                self._events.append(events.CallLeft(call))
+                process.calls.discard(call)
+            case "read":
+                process.text += b"".join(b"[%s]" % self.files.contents.get(path, b"-") for path in paths)
+            case "absent":
+                if any(self.files.exists(path) for path in paths):
+                    self._exit(process, 1)
+                else:
+                    self._events.append(events.Created(job, paths))
+            case "always":
+                self._events.append(events.AlwaysDeclared(job))
+            case "parity":
+                process.text = b"%d" % (sum(process.text) & 1)
+            case "stamp":
+                self._events.append(events.ChecksumGiven(job, b"sum:" + process.text))
+            case "hold":
+                process.holding = True
+            case "fail":
+                self._exit(process, int(names[0]))
+            case "die":
+                self._exit(process, -int(names[0]))
+            case _:
+                self._write(process, verb)
+
+    def _write(self, process: Process, verb: str) -> None:
+        process.text = process.text or b"text"
+        if verb in ("out", "both"):
+            process.stdout += process.text
+        if verb in ("temp", "both"):
+            now = self.files.clock()
+            process.temporary = Stamp(now, len(process.text), 1, 0o100644, 0, 0, now, 1)
+        elif verb == "dir":
+            process.temporary = Stamp(0, 0, 0, 0o040000, 0, 0, 0, 0)
+        elif verb == "self":
+            self.files.write(process.job.node.path, process.text, in_place=True)
+        else:
+            assert verb == "out", f"no such action: {verb}"
+
+    def _call(self, process: Process, paths: list[bytes], *, tolerant: bool = False, force: bool = False) -> Call:
+        job = process.job
+        client = Client(process=process, tolerant=tolerant)
+        call = self.scheduler.call(job.session, paths, force=force, job=job, client=client)
+        process.calls.add(call)
+        self._events.append(events.CallMade(call))
+        return call
+
+    def _exit(self, process: Process, status: int) -> None:
+        process.status = status
+        first = [events.JobExited(process.job, status)]
+        if not process.holding and self.random.random() < 0.5:
+            self._close_pipe(process)
+        self._events.extend(first)
+
+    def _close_pipe(self, process: Process) -> None:
+        process.pipe_open = False
+        self._events.append(events.PipeClosed(process.job))
+
+    def _let_go(self, process: Process) -> None:
+        """Whoever is left of a script that has ended: its clients go, the user may be told, the pipe is closed."""
+        if process.holding and not process.told:
+            process.told = True
+            self._events.append(events.HoldersReported(process.job))
+        elif process.pipe_open:
+            self._leave_all(process)
+            self._close_pipe(process)
+
+    def _leave_all(self, process: Process) -> None:
+        self._events.extend(events.CallLeft(call) for call in process.calls)
+        process.calls.clear()
+
+    def _kill(self, process: Process) -> None:
+        self._leave_all(process)
+        process.actions.clear()
+        process.holding = False
+        if process.status is None:
+            self._exit(process, -15)
+
+
+def _client(call: Call) -> Client:
+    assert isinstance(call.client, Client)
+    return call.client
+
+
+def deps_of(simulation: Simulation, path: bytes) -> list[tuple[str, bytes]]:
+    """The recorded dependencies of a target, its dofile first."""
+    node = simulation.graph.find(path)
+    assert node is not None
+    return [("ifcreate" if dep.kind is DepKind.IFCREATE else "ifchange", dep.node.path) for dep in node.deps]
