@@ -336,11 +336,10 @@ def server_program() -> "list[bytes]":
     return program
 
 
-def exec_server(arguments: "list[bytes]", environ: "dict[bytes, bytes]") -> "NoReturn":
+def exec_server(program: "list[bytes]", arguments: "list[bytes]", environ: "dict[bytes, bytes]") -> "NoReturn":
     """Become `redod ARGUMENTS` in Python. That the interpreter ignores two signals at its start is not inherited."""
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
         _signal.signal(number, _signal.SIG_DFL)
-    program = server_program()
     try:
         posix.execve(program[0], program + arguments, environ)
     except OSError as error:
@@ -364,7 +363,7 @@ def prepare_server(listening: int, path: bytes, environ: "dict[bytes, bytes]") -
     environ.update({b"LISTEN_FDS": b"1", b"LISTEN_PID": b"%d" % posix.getpid(), b"REDOD_SOCKET": path})
 
 
-def become_daemon(listening: int, log: int, path: bytes) -> "NoReturn":
+def become_daemon(program: "list[bytes]", listening: int, log: int, path: bytes) -> "NoReturn":
     null = posix.open("/dev/null", posix.O_RDWR)
     posix.chdir("/")
     posix.umask(0o077)
@@ -374,10 +373,10 @@ def become_daemon(listening: int, log: int, path: bytes) -> "NoReturn":
     Standard.open = [0, 1, 2]
     kept = variables(b"\0".join(item for item in environment().split(b"\0") if item.startswith(SERVER_KEEPS)))
     prepare_server(listening, path, kept)
-    exec_server([b"run"], kept)
+    exec_server(program, [b"run"], kept)
 
 
-def spawn_server(listening: int, path: bytes) -> None:
+def spawn_server(program: "list[bytes]", listening: int, path: bytes) -> None:
     """Two forks: the server is no child of ours, and being no session leader it cannot come by a terminal."""
     flags = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC | posix.O_NOFOLLOW
     log = posix.open(log_path(path), flags, 0o600)
@@ -385,7 +384,7 @@ def spawn_server(listening: int, path: bytes) -> None:
     if child == 0:
         posix.setsid()
         if posix.fork() == 0:
-            become_daemon(listening, log, path)
+            become_daemon(program, listening, log, path)
         posix._exit(0)
     if posix.waitpid(child, 0)[1] != 0:
         fail(FAILED, "cannot start the server: fork failed; end some processes and try again")
@@ -398,9 +397,9 @@ def start_server(path: bytes, directory: bytes) -> "_socket.socket":
     lock = take_lock(path, directory)
     server = connect_server(path)
     if server is None:
-        server_program()
+        program = server_program()
         listening = listen_at(path)
-        spawn_server(listening, path)
+        spawn_server(program, listening, path)
         server = connect_server(path)
         if server is None:
             fail(FAILED, b"the server did not start; see " + log_path(path))
@@ -628,15 +627,15 @@ def say(fd: int, text: bytes, status: int) -> "NoReturn":
 
 def run_server(arguments: "list[bytes]", path: bytes, directory: bytes) -> "NoReturn":
     environ = variables(environment())
+    program = server_program()
     if b"LISTEN_FDS" not in environ or environ.get(b"LISTEN_PID") != b"%d" % posix.getpid():
-        server_program()
         mask = posix.umask(0o077)
         take_lock(path, directory)  # let go by execve(2)
         if connect_server(path):
             fail(FAILED, "redod is already running; redod stop ends it")
         prepare_server(listen_at(path), path, environ)
         posix.umask(mask)
-    exec_server(arguments, environ)
+    exec_server(program, arguments, environ)
 
 
 def without_server(arguments: "list[bytes]") -> None:
@@ -647,7 +646,7 @@ def without_server(arguments: "list[bytes]") -> None:
     if word in (b"--help", b"-h"):
         say(1, USAGE_TEXT, 0)
     if word == b"units":
-        exec_server(arguments, variables(environment()))
+        exec_server(server_program(), arguments, variables(environment()))
     if word == b"run":
         run_server(arguments, *socket_path())
     if word == b"socket":

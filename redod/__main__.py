@@ -13,6 +13,7 @@ from collections.abc import Callable
 from redod import units
 from redod.engine.engine import Engine
 from redod.errors import RedodError
+from redod.server.place import Place
 from redod.server.server import Server
 from redod.server.surroundings import listening_socket, make_commands_directory, notify_ready
 from redod.store.lock import Owner
@@ -72,24 +73,24 @@ def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
 async def _serve() -> None:
     """Start, serve, stop."""
     loop = asyncio.get_running_loop()
-    listener, path = listening_socket()
+    listener, place = listening_socket()
     _raise_descriptor_limit()
-    server = _start(loop, listener, path)
+    server = _start(loop, listener, place)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, server.stop)
     notify_ready()
-    _log.info("serving %s", os.fsdecode(path))
+    _log.info("serving %s", os.fsdecode(place.path))
     await server.wait_end()
     await server.close()
     _log.info("stopped")
 
 
-def _start(loop: asyncio.AbstractEventLoop, listener: socket.socket, path: bytes) -> Server:
-    owner = Owner(path, socket.gethostname(), os.getpid(), int(time.time()))
-    commands = make_commands_directory(path)
+def _start(loop: asyncio.AbstractEventLoop, listener: socket.socket, place: Place) -> Server:
+    owner = Owner(place.path, socket.gethostname(), os.getpid(), int(time.time()))
+    commands = make_commands_directory(place.path)
     engine = Engine(loop, jobs=len(os.sched_getaffinity(0)), owner=owner, commands=commands)
     idle = None if sys.stderr.isatty() else IDLE_IN_CI if os.environ.get("CI") else IDLE
-    return Server(loop, listener, path, engine, idle)
+    return Server(loop, listener, place, engine, idle)
 
 
 def _raise_descriptor_limit() -> None:

@@ -46,22 +46,25 @@ def _build(context: Context, names: list[bytes], options: BuildOptions, *, force
     if context.run is None:
         engine.stores.look_again()
     try:
-        ready = not engine.stores.missing(targets, setting)
+        ready = not engine.stores.missing(targets, setting, caller.session)
     except RedodError as error:
         caller.refuse(str(error))
         return caller
     if ready:
         caller.build(targets, force=force)
     else:
-        engine.tasks.start(_open_and_build, context, caller, targets, force)
+        caller.preparing = engine.tasks.start(_open_and_build, context, caller, targets, force)
     return caller
 
 
 async def _open_and_build(context: Context, caller: Caller, targets: list[bytes], force: bool) -> None:
     try:
-        await open_stores(context.engine, caller, targets, caller.setting)
+        await open_stores(context.engine, caller, targets, caller.setting, caller.session)
     except RedodError as error:
         caller.refuse(str(error))
+    except Exception:
+        caller.refuse("internal error; the log of the server (see redod status) tells more")
+        raise
     else:
         caller.build(targets, force=force)
 

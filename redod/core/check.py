@@ -192,10 +192,8 @@ class Check:
                     return Reason(Why.DEPENDENCY, node.path)
                 frame.first.append(node)
                 return None
-        elif _must_be_made(node):
-            return Reason(Why.DEPENDENCY, node.path)
         if node.version == version:
-            return None
+            return Reason(Why.DEPENDENCY, node.path) if _must_be_made(node) else None
         gone = node is frame.node.dofile and not (node.stamp and node.stamp.exists)
         return Reason(Why.DOFILE_GONE if gone else Why.CHANGED, node.path)
 

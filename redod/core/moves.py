@@ -104,9 +104,9 @@ def forget(world: World, want: Want) -> None:
 
 
 def declare(call: Call, node: Node) -> None:
-    """The call's job depends on this file as it is now."""
+    """The call's job depends on this file as it is now. `redo` in a script declares nothing, as in classic redo."""
     job = call.job
-    if job is None or job.state is JobState.DONE:
+    if job is None or call.force or job.state is JobState.DONE:
         return
     job.dep(DepKind.IFCHANGE, node, late=_is_late(job, node))
 

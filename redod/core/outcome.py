@@ -33,7 +33,12 @@ class InstallStdout:
 
 @dataclass(frozen=True, slots=True)
 class InstallTemporary:
-    """`$3` becomes the target: a file, a directory or a symbolic link."""
+    """`$3` becomes the target: a file, a directory or a symbolic link.
+
+    `spared`: absolute paths. Not if that would delete one of these.
+    """
+
+    spared: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

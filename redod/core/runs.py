@@ -1,10 +1,11 @@
 """Jobs: from a token granted to a target recorded."""
 
 from redod.core import instructions as do
-from redod.core.graph import Dep, DepKind, Kind, Node
+from redod.core.graph import Dep, DepKind, Graph, Kind, Node
 from redod.core.model import Job, Want, World
 from redod.core.moves import end_session_if_over, finish, forget, join, reply, show_job, waits_elsewhere
-from redod.core.outcome import NOT_INSTALLED, Failed, Produced, decide
+from redod.core.outcome import NOT_INSTALLED, Failed, InstallTemporary, Produced, decide
+from redod.core.paths import is_below
 from redod.core.stamps import MISSING, Stamp, difference
 from redod.core.states import JobState, WantState
 from redod.core.tokens import Line, Pool
@@ -117,7 +118,19 @@ def examined(world: World, job: Job, produced: Produced) -> None:
         _record_failure(world, job, outcome.status, changed)
         _end(world, job, outcome.status)
     else:
+        if isinstance(outcome, InstallTemporary) and produced.after.is_directory:
+            outcome = InstallTemporary(spared=_known_below(world.graph, job.node))
         world.tell(do.Install(job, outcome))
+
+
+def _known_below(graph: Graph, directory: Node) -> tuple[bytes, ...]:
+    """The files in an old directory that are not its script's work, as far as the graph can tell.
+
+    In a directory that the script has made, a source is what it unpacked there for others; anywhere else, the user's.
+    """
+    ours = directory.is_target and directory.stamp is not None and directory.stamp.is_directory
+    kinds = (Kind.TARGET, Kind.OVERRIDDEN) if ours else (Kind.TARGET, Kind.OVERRIDDEN, Kind.SOURCE)
+    return tuple(node.path for node in graph if node.kind in kinds and is_below(node.path, directory.path))
 
 
 def installed(world: World, job: Job, stamp: Stamp) -> None:
@@ -156,6 +169,9 @@ def _record_failure(world: World, job: Job, status: int, changed: Stamp | None =
         node.kind, node.stamp, node.version = Kind.TARGET, changed, world.graph.fresh_version()
     elif node.stamp is None:
         node.stamp = MISSING
+    if not node.stamp.exists:
+        # Who tolerates the failure sees no file, so the same checksum later must count as a change.
+        node.checksum = b""
     world.tell(do.Record(node))
 
 

@@ -64,7 +64,9 @@ def _call(call: Call) -> None:
     _check(call.job is None or call in call.job.calls, call, "is not in its job's calls")
     _check(call.owner is None or call.owner.ahead is call, call, "is not what its owner waits for")
     _check(0 <= call.position <= len(call.targets), call, "is beyond its targets")
-    _check(bool(call.pending or call.looking or call.resuming), call, "waits for nothing and was not answered")
+    has_begun = bool(call.position or call.newest or call.looked)
+    waits = bool(call.pending or call.looking or call.resuming)
+    _check(waits or not has_begun, call, "waits for nothing and was not answered")
     for want in call.pending:
         _check(want.calls.count(call) == 1, call, "waits for", want, "which does not know of it once")
         _check(want.state not in _OVER, call, "waits for", want, "which is over")

@@ -27,12 +27,16 @@ def begin(world: World, want: Want) -> None:
         return
     want.job = None
     want.move(WantState.CHECKING)
-    if want.force:
-        want.walk = Look(world.graph, want.node)
-    else:
-        session = want.session
-        want.walk = Check(world.graph, want.node, session.epoch, session.failed.keys() | want.stuck)
+    want.walk = _judging(world, want)
     walk(world, want)
+
+
+def _judging(world: World, want: Want) -> Check | Look:
+    if want.force:
+        return Look(world.graph, want.node)
+    session = want.session
+    hopeless = session.failed.keys() | want.stuck if want.stuck else session.failed.keys()
+    return Check(world.graph, want.node, session.epoch, hopeless)
 
 
 def walk(world: World, want: Want) -> None:
@@ -138,13 +142,15 @@ def _build_ahead(world: World, want: Want, nodes: list[Node]) -> None:
 def _without_dofile(world: World, want: Want) -> None:
     """No script: an existing file is a source from now on, a missing one cannot be made."""
     node = want.node
+    if node.kind is Kind.TARGET:
+        # Its stamp is the recorded one: look at what is there, as at any file that is not ours.
+        node.kind, node.stamp, node.status, node.observed = Kind.UNKNOWN, None, None, 0
+        node.deps, node.dofile, node.checksum, node.always = (), None, b"", False
+        world.tell(do.Record(node))
+        want.walk = _judging(world, want)
+        return
     if node.stamp is not None and node.stamp.exists:
-        if node.kind is Kind.TARGET:
-            node.version = world.graph.fresh_version()
-            node.deps, node.dofile, node.checksum = (), None, b""
-        was_target, node.kind = node.kind is Kind.TARGET, Kind.SOURCE
-        if was_target:
-            world.tell(do.Record(node))
+        node.kind = Kind.SOURCE
         finish(world, want, 0)
         return
     for call in want.calls:

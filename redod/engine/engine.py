@@ -6,7 +6,9 @@ answered meanwhile.
 """
 
 import asyncio
+import logging
 import os
+import signal
 import time
 from asyncio import AbstractEventLoop, to_thread
 from collections import deque
@@ -29,6 +31,7 @@ from redod.engine.run import Run
 from redod.engine.stores import Stores
 from redod.engine.tasks import Tasks
 from redod.files import outputs
+from redod.files.captures import Captures
 from redod.files.observe import ObserveError, observe, observe_source
 from redod.files.outputs import OutputError
 from redod.jobs.command import CommandError, dofile_command
@@ -39,8 +42,11 @@ from redod.store.lock import Owner
 
 SLICE = 0.005
 """Seconds of work after which others get a turn."""
+_KEEP_CAPTURES = 1.0
+"""Seconds after the last job in which its capture file may be used again."""
 _LARGE = 1 << 20
 """Bytes above which a captured stdout is copied in a thread."""
+_log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -59,6 +65,7 @@ class Engine:
         self._commands = commands
         self._tokens: dict[bytes, Run] = {}
         self._spawner = Spawner(loop)
+        self._captures = Captures()
         self._events: deque[events.Event] = deque()
         self._busy = False
         self._on_end: dict[Session, Callable[[], None]] = {}
@@ -176,13 +183,13 @@ class Engine:
         if not job.node.workspace:
             job.node.workspace = home.number
             home.targets += 1
+        home.jobs += 1
         run.temporary = outputs.temporary_name(job.node.path)
         run.log.start()
         try:
             before = observe(job.node.path)
-            run.capture = outputs.capture_file(home.directory)
-            started = os.fstat(run.capture).st_ctime_ns
-            run.process = self._spawner.start(self._order(run, caller), run)
+            started = time.time_ns()
+            self._spawn(run, caller, home.directory)
         except (SpawnError, CommandError, ObserveError) as error:
             self._events.append(events.StartFailed(job, str(error)))
         except OSError as error:
@@ -191,7 +198,14 @@ class Engine:
         else:
             self._events.append(events.JobStarted(job, before, started))
 
-    def _order(self, run: Run, caller: Client) -> Order:
+    def _spawn(self, run: Run, caller: Client, directory: bytes) -> None:
+        capture = run.capture = self._captures.take(directory)
+        try:
+            run.process = self._spawner.start(self._order(run, caller, capture.script), run)
+        finally:
+            os.close(capture.script)
+
+    def _order(self, run: Run, caller: Client, stdout: int) -> Order:
         job, dofile, setting = run.job, run.job.dofile, caller.setting
         directory = dofile.target[: len(dofile.target) - len(name_of(b"/" + dofile.target))]
         arguments = (dofile.target, dofile.stem, directory + name_of(run.temporary))
@@ -199,7 +213,7 @@ class Engine:
         argv = dofile_command(dofile.directory, name_of(dofile.path), arguments, caller.flags(nested))
         identity = Identity(run.token, caller.session_id, dofile.target, run.depth + 1, dofile.directory)
         environment = job_environment(setting.environment, identity, self._commands, self.socket)
-        return Order(argv, dofile.directory, environment, setting.umask, run.capture, setting.limits)
+        return Order(argv, dofile.directory, environment, setting.umask, stdout, setting.limits)
 
     @staticmethod
     def _starter(job: Job) -> Client:
@@ -211,13 +225,13 @@ class Engine:
     def _examine(self, job: Job) -> events.Event:
         run = self.runs[job]
         try:
-            return events.Examined(job, outputs.examine(job.node.path, run.temporary, run.capture))
+            return events.Examined(job, outputs.examine(job.node.path, run.temporary, run.stdout))
         except OutputError as error:
             return events.InstallFailed(job, str(error))
 
     def _install(self, job: Job, outcome: Outcome) -> None:
         run = self.runs[job]
-        if isinstance(outcome, InstallStdout) and os.fstat(run.capture).st_size > _LARGE:
+        if isinstance(outcome, InstallStdout) and os.fstat(run.stdout).st_size > _LARGE:
             self.tasks.start(self._install_large, job)
             return
         self._events.append(self._put_in_place(job, outcome))
@@ -226,7 +240,7 @@ class Engine:
         run = self.runs[job]
         try:
             staged = await to_thread(
-                outputs.stage_stdout, job.node.path, run.temporary, run.capture, run.client.setting.umask
+                outputs.stage_stdout, job.node.path, run.temporary, run.stdout, run.client.setting.umask
             )
             self.post(self._commit(job, staged))
         except (OutputError, StoreError) as error:
@@ -238,8 +252,9 @@ class Engine:
             match outcome:
                 case InstallStdout():
                     umask = run.client.setting.umask
-                    return self._commit(job, outputs.stage_stdout(path, run.temporary, run.capture, umask))
-                case InstallTemporary():
+                    return self._commit(job, outputs.stage_stdout(path, run.temporary, run.stdout, umask))
+                case InstallTemporary(spared):
+                    outputs.refuse_loss(path, spared)
                     held = run.process is not None and run.process.stderr_is_held
                     return self._commit(job, outputs.stage_temporary(path, run.temporary, held))
                 case RemoveTarget():
@@ -266,10 +281,22 @@ class Engine:
         run = self.runs.pop(job)
         del self._tokens[run.token]
         run.close()
+        if run.capture is not None:
+            self._captures.give_back(run.capture)
+        if not self.runs:
+            self.loop.call_later(_KEEP_CAPTURES, self._let_go_of_captures)
         run.log.finish(status, time.monotonic() - run.began)
         if not job.cancelled:
             self.stores.keep_log(job.node, run.log)
+        home = self.stores.of(job.node)
+        if home is not None:
+            home.jobs -= 1
         self.stores.sweep_later(run.temporary)
+
+    def _let_go_of_captures(self) -> None:
+        if not self.runs:
+            # An open file would keep its file system from being unmounted.
+            self._captures.close_all()
 
     def _explain(self, call: Call, path: bytes, reason: str) -> None:
         caller = client(call)
@@ -284,7 +311,12 @@ class Engine:
         process = run.process
         if process is None:
             return
-        await end(process, Marks(run.token, process.completion_id.inode))
+        try:
+            await end(process, Marks(run.token, process.completion_id.inode))
+        except OSError as error:
+            # Without descriptors to look at /proc with, its process group is all that can be reached.
+            _log.error("cannot look for the processes of %s: %s", os.fsdecode(run.name), error.strerror)
+            process.signal_group(signal.SIGKILL)
         if not process.is_over:
             # It hangs in the kernel, or belongs to somebody else: the session must not hang with it.
             process.let_go()
@@ -299,6 +331,7 @@ class Engine:
             self.post(events.SessionCancelled(session))
         await self.tasks.wait_empty()
         self.stores.close_all()
+        self._captures.close_all()
         self._spawner.close()
 
 

@@ -10,6 +10,7 @@ from redod.core import events
 from redod.core.model import Job
 from redod.engine.client import Client
 from redod.engine.tasks import Tasks
+from redod.files.captures import Capture
 from redod.jobs.holders import find_holders, notice
 from redod.jobs.process import JobProcess
 from redod.logs.joblog import JobLog, Room
@@ -41,10 +42,16 @@ class Run:
         self.process: JobProcess | None = None
         self.temporary = b""
         """`$3`, absolute."""
-        self.capture = -1
+        self.capture: Capture | None = None
         self.began = time.monotonic()
         self._engine = engine
         self._timer: TimerHandle | None = None
+
+    @property
+    def stdout(self) -> int:
+        """What the script has written to its standard output."""
+        assert self.capture is not None
+        return self.capture.own
 
     @property
     def name(self) -> bytes:
@@ -77,9 +84,6 @@ class Run:
     def close(self) -> None:
         """Give everything back."""
         self._stop_timer()
-        if self.capture >= 0:
-            os.close(self.capture)
-            self.capture = -1
         if self.process is not None and not self.process.is_over:
             self.process.let_go()
 

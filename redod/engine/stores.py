@@ -41,6 +41,10 @@ class OpenWorkspace:
         self.targets = store.loaded.targets
         """How many targets it knows."""
         self.segments = Segments(self.directory + b"/log")
+        self.jobs = 0
+        """How many of its targets are being built."""
+        self.needs: set[bytes] = set()
+        """The roots of other workspaces: targets of this one depend on targets there."""
 
 
 class Stores:
@@ -73,16 +77,32 @@ class Stores:
 
     def look_again(self) -> None:
         """`.redo` directories may have come or gone since the last session."""
-        self._workspaces.forget()
+        self._workspaces.forget(self._open)
 
-    def missing(self, targets: Iterable[bytes], setting: Setting) -> list[Workspace]:
-        """The workspaces of these targets that are not open yet. Raises StoreError where one can have no store."""
+    def missing(self, targets: Iterable[bytes], setting: Setting, session: Session | None = None) -> list[Workspace]:
+        """The workspaces of these targets that are not open yet, and of those that they depend on.
+
+        `session` uses them all until it leaves: they are not given up before. Raises StoreError where one can have no
+        store.
+        """
         found: dict[bytes, Workspace] = {}
         for directory in {directory_of(target) for target in targets}:
             workspace = self._workspaces.find(directory + b"/x", setting.cwd, setting.home)
-            if workspace.root not in self._open:
-                found[workspace.root] = workspace
-        return list(found.values())
+            found[workspace.root] = workspace
+        todo = list(found)
+        while todo:
+            here = self._open.get(todo.pop())
+            for root in here.needs if here is not None else ():
+                if root in found:
+                    continue
+                if root in self._open:
+                    found[root] = self._open[root].store.workspace
+                    todo.append(root)
+                elif os.path.isdir(root):
+                    found[root] = self._workspaces.prepare(root, setting.home)
+        if session is not None:
+            self._users.setdefault(session, set()).update(found)
+        return [workspace for root, workspace in found.items() if root not in self._open]
 
     def open(self, workspace: Workspace, home: bytes) -> None:
         """Open a store and read it, and the stores of the other workspaces that its targets depend on.
@@ -93,10 +113,8 @@ class Stores:
         while todo:
             here = todo.pop()
             if here.root not in self._open:
-                known = len(self._graph)
                 self._open_one(here)
-                if len(self._graph) != known:
-                    todo.extend(self._neighbours(here, home))
+                todo.extend(self._neighbours(self._open[here.root], home))
 
     def _open_one(self, workspace: Workspace) -> None:
         self._count += 1
@@ -108,21 +126,13 @@ class Stores:
         if store.pending:
             self._commit_soon()
 
-    def _neighbours(self, workspace: Workspace, home: bytes) -> list[Workspace]:
+    def _neighbours(self, workspace: OpenWorkspace, home: bytes) -> list[Workspace]:
         """Other workspaces that hold files named in this one's store."""
-        directories = {directory_of(node.path) for node in self._graph}
-        found: dict[bytes, Workspace] = {}
-        for directory in directories:
+        for directory in {directory_of(path) for path in workspace.store.paths()}:
             root = self._workspaces.root(directory + b"/x", workspace.root, home)
-            if root != workspace.root and root not in self._open and os.path.isdir(root + b"/.redo"):
-                found[root] = self._workspaces.prepare(root, home)
-        return list(found.values())
-
-    def enter(self, session: Session, targets: Iterable[bytes], setting: Setting) -> None:
-        """The session uses the workspaces of these targets until it leaves."""
-        used = self._users.setdefault(session, set())
-        for directory in {directory_of(target) for target in targets}:
-            used.add(self._workspaces.find(directory + b"/x", setting.cwd, setting.home).root)
+            if root != workspace.root and os.path.isdir(root + b"/.redo"):
+                workspace.needs.add(root)
+        return [self._workspaces.prepare(root, home) for root in workspace.needs if root not in self._open]
 
     def leave(self, session: Session) -> None:
         """The session is over: workspaces that others asked for are given up if nobody uses them now."""
@@ -134,9 +144,11 @@ class Stores:
                 waiting.set_result(None)
 
     async def release(self, directory: bytes) -> None:
-        """Give up the workspace whose store is in `directory`, as soon as no session uses it."""
+        """Give up the workspace whose store is in `directory` (or was, before it was moved there), as soon as no
+        session uses it.
+        """
         for workspace in list(self._open.values()):
-            if workspace.directory != directory:
+            if not workspace.store.is_kept_in(directory):
                 continue
             if not self._is_used(workspace.root):
                 self.close(workspace.root)
@@ -147,7 +159,7 @@ class Stores:
             await asyncio.shield(waiting)
 
     def _is_used(self, root: bytes) -> bool:
-        return any(root in used for used in self._users.values())
+        return self._open[root].jobs > 0 or any(root in used for used in self._users.values())
 
     def of(self, node: Node) -> OpenWorkspace | None:
         """The workspace of a recorded target."""
@@ -169,6 +181,9 @@ class Stores:
         workspace = self._numbers.get(node.workspace)
         if workspace is not None:
             workspace.store.put(node)
+            for dep in node.deps:
+                if dep.node.workspace not in (0, node.workspace):
+                    workspace.needs.add(self._numbers[dep.node.workspace].root)
             self._commit_soon()
 
     def keep_log(self, node: Node, log: JobLog) -> None:

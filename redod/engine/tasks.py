@@ -11,10 +11,12 @@ class Tasks:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
 
-    def start(self, function: Callable[..., Coroutine[object, object, None]], *arguments: object) -> None:
+    def start(self, function: Callable[..., Coroutine[object, object, None]], *arguments: object) -> asyncio.Task[None]:
+        """Let it run; the caller may cancel it."""
         task = asyncio.get_running_loop().create_task(function(*arguments))
         self._running.add(task)
         task.add_done_callback(self._over)
+        return task
 
     def _over(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -114,6 +114,16 @@ def stage_temporary(target: bytes, temporary: bytes, may_be_held: bool) -> Stage
     if may_be_held and stat.S_ISREG(stamp.mode) and is_written_to(temporary):
         return _stage_copy(target, temporary, stamp)
     return Staged(target, temporary, stamp)
+
+
+def refuse_loss(target: bytes, spared: Iterable[bytes]) -> None:
+    """Raise OutputError when one of these files exists: it would be deleted with the old directory `target`."""
+    for path in spared:
+        if os.path.lexists(path):
+            raise OutputError(
+                f"cannot put {os.fsdecode(target)} in place: the old directory holds {os.fsdecode(path)}, which this "
+                "script did not make and which would be deleted; keep it elsewhere, or let the script fill $1 itself"
+            )
 
 
 def commit(staged: Staged) -> Installed:

@@ -28,10 +28,18 @@ Accept = Callable[["Connection", Invocation, list[int]], Attendant | None]
 
 
 class Connection:
-    """It is a session's `Link`. `accept` gets each whole invocation with the descriptors 0-2 that came beside it."""
+    """It is a session's `Link`. `accept` gets each whole invocation with the descriptors 0-2 that came beside it.
+
+    `patience`: seconds in which the whole INVOKE must have come.
+    """
 
     def __init__(
-        self, loop: AbstractEventLoop, peer: socket.socket, accept: Accept, closed: Callable[["Connection"], None]
+        self,
+        loop: AbstractEventLoop,
+        peer: socket.socket,
+        accept: Accept,
+        closed: Callable[["Connection"], None],
+        patience: float = PATIENCE,
     ) -> None:
         self._loop = loop
         self._socket = peer
@@ -49,7 +57,7 @@ class Connection:
         credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         self.peer, self.user, _ = _CREDENTIALS.unpack(credentials)
         peer.setblocking(False)
-        self._timer: TimerHandle | None = loop.call_later(PATIENCE, self.close)
+        self._timer: TimerHandle | None = loop.call_later(patience, self.close)
         loop.add_reader(peer.fileno(), self.read)
 
     def output(self, descriptor: int, data: bytes) -> None:
@@ -109,7 +117,7 @@ class Connection:
                 raise PeerError(
                     "more descriptors than 0-2 came, or they could not be received (ulimit -n of the server)"
                 )
-            if data:
+            if data and not self._ending:
                 self._reader.feed(data)
                 self._take_frames()
         except PeerError as error:

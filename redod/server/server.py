@@ -14,11 +14,14 @@ from redod.engine.run import Run
 from redod.errors import RedodError
 from redod.protocol.invocation import Invocation
 from redod.server.connection import Connection
+from redod.server.place import Place
 from redod.session.link import Link
 
 _ACCEPT_AT_ONCE = 64
 _FAREWELL = 2.0
 """Seconds for clients to take their last answer."""
+_BREATHER = 0.2
+"""Seconds until the next attempt to accept a client, where there was no descriptor left for it."""
 _log = logging.getLogger(__name__)
 
 
@@ -26,22 +29,23 @@ class Server:
     """Serves `listener`. `idle`: seconds without a connection after which the server ends; None: never."""
 
     def __init__(
-        self, loop: AbstractEventLoop, listener: socket.socket, path: bytes, engine: Engine, idle: float | None
+        self, loop: AbstractEventLoop, listener: socket.socket, place: Place, engine: Engine, idle: float | None
     ) -> None:
         self.engine = engine
         self.started = time.monotonic()
         self._loop = loop
         self._listener = listener
         self._idle = idle
-        self._path = path
-        self._inode = _inode(path)
+        self._place = place
         self._connections: set[Connection] = set()
         self._stopping: list[Link] = []
         self._end = asyncio.Event()
         self._empty = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._retired = False
         listener.setblocking(False)
         loop.add_reader(listener.fileno(), self._acceptable)
+        place.watch(loop, self.retire)
         self._rest()
 
     async def wait_end(self) -> None:
@@ -54,11 +58,20 @@ class Server:
             self._stopping.append(link)
         self._end.set()
 
+    def retire(self) -> None:
+        """Take no more clients than those that have come, and end when they are served."""
+        if not self._retired:
+            self._retired = True
+            _log.info("no client comes here any more" if self._place.is_lost else "nothing to do")
+            self._place.leave()
+            self._accept_the_last()
+            self._rest()
+
     async def close(self) -> None:
         """Take no more clients, end what runs, store everything, answer those who asked for the end."""
-        self._leave_path()
-        self._loop.remove_reader(self._listener.fileno())
-        self._listener.close()
+        self._retired = True
+        self._place.leave()
+        self._accept_the_last()
         await self.engine.close()
         for link in self._stopping:
             link.exit(0)
@@ -70,19 +83,41 @@ class Server:
 
     def _acceptable(self) -> None:
         for _ in range(_ACCEPT_AT_ONCE):
-            try:
-                peer, _address = self._listener.accept()
-            except (BlockingIOError, InterruptedError):
+            if not self._accept():
                 return
-            except OSError as error:
-                _log.error("cannot accept a client: %s", error)
-                return
-            self._empty.clear()
-            connection = Connection(self._loop, peer, self._serve, self._connection_closed)
-            self._connections.add(connection)
-            self._rest()
-            # Most clients have sent their INVOKE before we come to accept them.
-            connection.read()
+
+    def _accept(self) -> bool:
+        """Take in one client; whether there may be more."""
+        try:
+            peer, _address = self._listener.accept()
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            _log.error("cannot accept a client: %s", error.strerror)
+            # It stays in the queue, and would call us at once, again and again.
+            self._loop.remove_reader(self._listener.fileno())
+            self._loop.call_later(_BREATHER, self._listen_again)
+            return False
+        self._empty.clear()
+        connection = Connection(self._loop, peer, self._serve, self._connection_closed)
+        self._connections.add(connection)
+        self._rest()
+        # Most clients have sent their INVOKE before we come to accept them.
+        connection.read()
+        return True
+
+    def _listen_again(self) -> None:
+        if not self._retired:
+            self._loop.add_reader(self._listener.fileno(), self._acceptable)
+
+    def _accept_the_last(self) -> None:
+        """Those who came while the name led here wait for an answer. A socket of systemd's keeps them for the next."""
+        if self._listener.fileno() < 0:
+            return
+        self._loop.remove_reader(self._listener.fileno())
+        while self._place.is_own and self._accept():
+            pass
+        self._listener.close()
 
     def _serve(self, connection: Connection, invocation: Invocation, descriptors: list[int]) -> Attendant | None:
         """Carry out one invocation."""
@@ -93,7 +128,7 @@ class Server:
         if command is None:
             connection.refuse(2, "there is no such command; call it by one of the names that redod installs")
             return None
-        if self._end.is_set():
+        if self._end.is_set() and invocation.name != b"redod":
             connection.refuse(1, "the server is being stopped; run the command again")
             return None
         context = self._context(connection, invocation, descriptors)
@@ -132,13 +167,22 @@ class Server:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._idle is not None and not self._connections and not self.engine.runs:
-            self._timer = self._loop.call_later(self._idle, self.stop)
+        if self._connections:
+            return
+        if self._retired:
+            self._timer = self._loop.call_later(0, self._rested)
+        elif self._idle is not None:
+            self._timer = self._loop.call_later(self._idle, self._rested)
 
-    def _leave_path(self) -> None:
-        """Remove the socket's name, if it is still ours."""
-        if self._inode is not None and _inode(self._path) == self._inode:
-            os.unlink(self._path)
+    def _rested(self) -> None:
+        """Nobody has come for so long."""
+        if self.engine.runs:
+            # Jobs that are being killed; nobody tells us of their end.
+            self._timer = self._loop.call_later(_BREATHER, self._rested)
+        elif self._retired:
+            self.stop()
+        else:
+            self.retire()
 
 
 def _is_stderr_of(run: Run, descriptor: int) -> bool:
@@ -146,11 +190,3 @@ def _is_stderr_of(run: Run, descriptor: int) -> bool:
         return False
     found = os.fstat(descriptor)
     return (found.st_dev, found.st_ino) == run.process.stderr_id
-
-
-def _inode(path: bytes) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 
 from redod.errors import RedodError
+from redod.server.place import Place
 
 _FIRST_PASSED = 3
 """sd_listen_fds(3): the first passed descriptor."""
@@ -16,20 +17,20 @@ COMMANDS = (
 )  # fmt: skip
 
 
-def listening_socket() -> tuple[socket.socket, bytes]:
-    """The socket that the client, or systemd, has made and passed, and its path.
+def listening_socket() -> tuple[socket.socket, Place]:
+    """The socket that the client, or systemd, has made and passed, and its place.
 
     Raises RedodError when there is none.
     """
     environment = os.environ
     if environment.pop("LISTEN_PID", None) != str(os.getpid()) or environment.pop("LISTEN_FDS", None) != "1":
         raise RedodError("no listening socket was passed; start the server with the command `redod run`")
-    environment.pop("LISTEN_FDNAMES", None)
+    by_systemd = environment.pop("LISTEN_FDNAMES", None) is not None
     os.set_inheritable(_FIRST_PASSED, False)
     listener = socket.socket(fileno=_FIRST_PASSED)
     # A long path was bound through another name (docs/protocol.md), so the kernel's word is second.
-    path = os.environb.get(b"REDOD_SOCKET") or os.fsencode(listener.getsockname())
-    return listener, path
+    given = os.environb.get(b"REDOD_SOCKET")
+    return listener, Place(given or os.fsencode(listener.getsockname()), is_own=bool(given) and not by_systemd)
 
 
 def notify_ready() -> None:

@@ -1,5 +1,6 @@
 """Callers: clients that have something built. A caller without a running job around it opens a session."""
 
+import asyncio
 import os
 import random
 
@@ -34,6 +35,8 @@ class Caller:
         self._options = options
         self._run = run
         self._call: Call | None = None
+        self.preparing: asyncio.Task[None] | None = None
+        """What goes on before the call can be made; cancelled when the client leaves."""
         self._status = 0
         self._signal = 0
         self._over = False
@@ -122,6 +125,8 @@ class Caller:
             self._leave()
 
     def _leave(self) -> None:
+        if self.preparing is not None:
+            self.preparing.cancel()
         if self._run is None:
             self._engine.post(events.SessionCancelled(self.session))
             return
@@ -132,6 +137,9 @@ class Caller:
     def _session_over(self) -> None:
         self._engine.stores.leave(self.session)
         if not self._over:
+            self._status = 1
+            if not self._signal:
+                self.complain("the server was stopped, and with it this build")
             self._engine.stores.commit()
             self._end()
 

@@ -6,7 +6,7 @@ does not know how rows look (`rows`), how they meet the graph (`loading`), nor w
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -88,6 +88,14 @@ class Store:
     def pending(self) -> bool:
         """Whether something is to be committed."""
         return bool(self._changed)
+
+    def paths(self) -> Iterable[bytes]:
+        """Every path that the store names."""
+        return self._ids.keys()
+
+    def is_kept_in(self, directory: bytes) -> bool:
+        """Whether this is the directory of this store, which may have been moved since it was opened."""
+        return self.workspace.directory == directory or self._lock.is_in(directory)
 
     def put(self, node: Node) -> None:
         """Mark a node as changed: a target of this workspace, or a file that one of them names."""

@@ -51,6 +51,10 @@ class Lock:
             old, self._descriptor = self._descriptor, _take(self._directory, self._owner)
             os.close(old)
 
+    def is_in(self, directory: bytes) -> bool:
+        """Whether the lock file, wherever it was made, is the one in this directory."""
+        return self._descriptor >= 0 and _is_at(self._descriptor, join(directory, b"lock"))
+
     def close(self) -> None:
         if self._descriptor >= 0:
             os.ftruncate(self._descriptor, 0)
@@ -99,7 +103,7 @@ def _take(directory: bytes, owner: Owner) -> int:
 def _is_at(descriptor: int, path: bytes) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 

@@ -4,7 +4,7 @@ It owns the rule of the search and the making of `.redo/`. It does not know what
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -70,11 +70,13 @@ class Workspaces:
         self._filesystem = filesystem
         self.forget()
 
-    def forget(self) -> None:
-        """Look at the disk again for every later question."""
+    def forget(self, kept: Iterable[bytes] = ()) -> None:
+        """Look at the disk again for every later question. `kept`: roots that stay workspaces though `.redo` is gone
+        (it will be made again).
+        """
         self._roots: dict[tuple[bytes, bytes, bytes], bytes] = {}
         self._opened: dict[bytes, Workspace] = {}
-        self._stores: dict[bytes, bool] = {}
+        self._stores: dict[bytes, bool] = dict.fromkeys(kept, True)
         self._marks: dict[bytes, bool] = {}
 
     def find(self, target: bytes, cwd: bytes, home: bytes) -> Workspace:

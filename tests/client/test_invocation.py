@@ -3,7 +3,7 @@
 import os
 import pty
 import resource
-import subprocess
+import shutil
 import termios
 from itertools import product
 from pathlib import Path
@@ -187,7 +187,7 @@ def test_a_directory_deeper_than_path_max_is_sent(client: Client, serve: Serve, 
         result = client.run("redo", socket=server.path, cwd=tmp_path, preexec_fn=descend)
     assert result.returncode == 0, result.stderr
     assert heard.fields[wire.CWD] == bytes(tmp_path) + b"/" + b"/".join([deep.encode()] * 25)
-    subprocess.run(["rm", "-rf", deep], cwd=tmp_path, check=True)
+    shutil.rmtree(tmp_path / deep)
 
 
 def test_a_socket_path_over_107_bytes_works(client: Client, serve: Serve, tmp_path: Path) -> None:

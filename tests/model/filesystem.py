@@ -39,7 +39,8 @@ class Files:
         self._count(path)
 
     def mkdir(self, path: bytes) -> None:
-        self.contents[path], self._stamps[path] = b"", DIRECTORY
+        # Who reads it reads what it would of nothing.
+        self.contents[path], self._stamps[path] = b"-", DIRECTORY
         self._count(path)
 
     def remove(self, path: bytes) -> None:
@@ -84,9 +85,7 @@ class Files:
         return stamp._replace(content=self.contents[path] or b"-") if racy and path in self.contents else stamp
 
     def copy(self) -> "Files":
-        return replace(
-            self, contents=dict(self.contents), edition=dict(self.edition), _stamps=dict(self._stamps)
-        )
+        return replace(self, contents=dict(self.contents), edition=dict(self.edition), _stamps=dict(self._stamps))
 
     def _count(self, path: bytes) -> None:
         self.edition[path] = self.edition.get(path, 0) + 1

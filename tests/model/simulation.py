@@ -2,14 +2,16 @@
 
 Scripts are texts in a little language, one action a line, names relative to the script's directory, `$2` the stem:
 
-    need NAMES     redo-ifchange, the script ends with status 1 when that fails     try NAMES   the same, `|| true`
-    fork NAMES     a redo-ifchange for each name, at the same time                  redo NAMES  redo
-    from NAME      need NAME, then what its bytes name
-    late NAME      read NAME, then declare it                                       absent NAMES   redo-ifcreate
-    always         redo-always              stamp      redo-stamp with the text     parity  the text becomes its length & 1
-    out  temp      the text becomes stdout, $3                                      both  self  both; `$1` itself
-    dir            $3 is a directory        fail N     ends with N                  die N   ends by signal N
-    hold           leaves somebody who holds the completion pipe for a while        drop NAMES  as need; its client is killed
+    need NAMES   redo-ifchange; the script ends with status 1 when that fails
+    try NAMES    the same, `|| true`               fork NAMES   a redo-ifchange for each name, at the same time
+    redo NAMES   redo                              absent NAMES redo-ifcreate
+    from NAME    need NAME, then what it names     copy NAME    need NAME, its bytes become the text
+    late NAME    read NAME, then declare it        drop NAMES   as need, and its client is killed
+    always       redo-always                       stamp WORD   redo-stamp with WORD and the text
+    parity       the text becomes 0 or 1           out, temp    the text becomes stdout, `$3`
+    both, self   stdout and `$3`; `$1` itself      dir          `$3` is a directory
+    fail N       ends with status N                die N        ends by signal N
+    hold         leaves somebody who holds the completion pipe for a while
 """
 
 import random
@@ -62,6 +64,10 @@ class Process:
     pipe_open: bool = True
     killed: bool = False
 
+    @property
+    def can_go_on(self) -> bool:
+        return not self.calls if self.status is None else self.pipe_open
+
     def path(self, name: bytes) -> bytes:
         return join(self.job.dofile.directory, name)
 
@@ -93,6 +99,7 @@ class Simulation:
         self.ended: list[tuple[bytes, int]] = []
         self.most_running = 0
         self.remarks: list[str] = []
+        self.complaints: list[str] = []
         self.stored: set[bytes] = set()
         self.observations = 0
         self._events: deque[events.Event] = deque()
@@ -158,7 +165,7 @@ class Simulation:
         if self._events:
             self._step(self._events.popleft())
             return True
-        ready = [process for process in self.processes if not process.calls or process.status is not None]
+        ready = [process for process in self.processes if process.can_go_on]
         if not ready:
             return False
         self._run(self.random.choice(ready))
@@ -193,6 +200,7 @@ class Simulation:
                 self._reply(call, status)
             case do.Complain(call, text):
                 _client(call).complaints.append(text)
+                self.complaints.append(text)
             case do.Remark(_, text):
                 self.remarks.append(text)
             case do.ShowJob(call, job):
@@ -231,9 +239,7 @@ class Simulation:
 
     def _examine(self, job: Job) -> events.Event:
         process = self._by_job[job]
-        return events.Examined(
-            job, Produced(len(process.stdout), process.temporary, self.files.stamp(job.node.path))
-        )
+        return events.Examined(job, Produced(len(process.stdout), process.temporary, self.files.stamp(job.node.path)))
 
     def _install(self, job: Job, outcome: Outcome) -> events.Event:
         process, path, files = self._by_job[job], job.node.path, self.files
@@ -278,9 +284,11 @@ class Simulation:
         job = process.job
         paths = [process.path(name) for name in names]
         match verb:
-            case "need" | "try" | "redo":
+            case "need" | "try":
                 process.actions.insert(0, [b"read", *names])
-                self._call(process, paths, tolerant=verb == "try", force=verb == "redo")
+                self._call(process, paths, tolerant=verb == "try")
+            case "redo":
+                self._call(process, paths, force=True)
             case "fork":
                 process.actions.insert(0, [b"read", *names])
                 for path in paths:
@@ -288,6 +296,11 @@ class Simulation:
             case "from":
                 process.actions[:0] = [[b"read", *names], [b"follow", *names]]
                 self._call(process, paths)
+            case "copy":
+                process.actions.insert(0, [b"take", *names])
+                self._call(process, paths)
+            case "take":
+                process.text = self.files.contents.get(paths[0], b"")
             case "follow":
                 process.actions.insert(0, [b"need", *self.files.contents.get(paths[0], b"").split()])
             case "late":
@@ -310,7 +323,7 @@ class Simulation:
             case "parity":
                 process.text = b"%d" % (sum(process.text) & 1)
             case "stamp":
-                self._events.append(events.ChecksumGiven(job, b"sum:" + process.text))
+                self._events.append(events.ChecksumGiven(job, b"".join(names) + b":" + process.text))
             case "hold":
                 process.holding = True
             case "fail":
@@ -329,6 +342,8 @@ class Simulation:
             process.temporary = Stamp(now, len(process.text), 1, 0o100644, 0, 0, now, 1)
         elif verb == "dir":
             process.temporary = Stamp(0, 0, 0, 0o040000, 0, 0, 0, 0)
+        elif verb == "self" and self.files.is_directory(process.job.node.path):
+            self._exit(process, 1)
         elif verb == "self":
             self.files.write(process.job.node.path, process.text, in_place=True)
         else:
@@ -358,7 +373,7 @@ class Simulation:
         if process.holding and not process.told:
             process.told = True
             self._events.append(events.HoldersReported(process.job))
-        elif process.pipe_open:
+        else:
             self._leave_all(process)
             self._close_pipe(process)
 

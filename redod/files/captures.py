@@ -1,0 +1,69 @@
+"""Capture files: the anonymous files that take scripts' standard output, used again while nobody else has them.
+
+It owns which are free. A new file for each job would be simpler, but on ext4 an inode that was just deleted is skipped
+for five seconds, one by one (`recently_deleted`): with many jobs a second a fifth of all time went into that search.
+"""
+
+import fcntl
+import os
+from typing import NamedTuple
+
+from redod.files.outputs import capture_file
+
+_KEPT = 64
+"""Free files kept open."""
+
+
+class Capture(NamedTuple):
+    """`own`: ours, to read what was written; `script`: another description of the same file, for the script only."""
+
+    own: int
+    script: int
+    directory: bytes
+
+
+class Captures:
+    """The free capture files, by the directory that they were made in."""
+
+    def __init__(self) -> None:
+        self._free: dict[bytes, list[int]] = {}
+
+    def take(self, directory: bytes) -> Capture:
+        """An empty file on the file system of `directory`. Raises OSError."""
+        free = self._free.get(directory)
+        own = free.pop() if free else capture_file(directory)
+        try:
+            script = os.open(b"/proc/self/fd/%d" % own, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            os.close(own)
+            raise
+        return Capture(own, script, directory)
+
+    def give_back(self, capture: Capture) -> None:
+        """The job is over, and `capture.script` is closed here. The file is used again if nobody else has it open."""
+        free = self._free.setdefault(capture.directory, [])
+        if len(free) < _KEPT and _is_ours_alone(capture.own):
+            if os.fstat(capture.own).st_size:
+                os.ftruncate(capture.own, 0)
+            free.append(capture.own)
+        else:
+            os.close(capture.own)
+
+    def close(self, directory: bytes) -> None:
+        """Keep no files of this directory."""
+        for own in self._free.pop(directory, []):
+            os.close(own)
+
+    def close_all(self) -> None:
+        for directory in list(self._free):
+            self.close(directory)
+
+
+def _is_ours_alone(number: int) -> bool:
+    """A write lease is granted only while no other open file description of the file exists (fcntl(2), F_SETLEASE)."""
+    try:
+        fcntl.fcntl(number, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        fcntl.fcntl(number, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError:
+        return False
+    return True
