@@ -200,6 +200,9 @@ class Check:
 
 def _must_be_made(node: Node) -> bool:
     """Whether a dependency that never became a target is one that a build would try to make (again)."""
-    if node.kind is not Kind.UNKNOWN:
+    if node.kind is Kind.TARGET:
         return False
-    return node.stamp is None or not node.stamp.exists or bool(node.status)
+    if node.stamp is None or not node.stamp.exists:
+        return True
+    # The script of a directory that was there before has failed.
+    return node.stamp.is_directory and bool(node.status)

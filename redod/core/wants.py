@@ -150,7 +150,7 @@ def _without_dofile(world: World, want: Want) -> None:
         want.walk = _judging(world, want)
         return
     if node.stamp is not None and node.stamp.exists:
-        node.kind = Kind.SOURCE
+        node.kind, node.status = Kind.SOURCE, None
         finish(world, want, 0)
         return
     for call in want.calls:

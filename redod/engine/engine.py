@@ -285,8 +285,11 @@ class Engine:
             self._captures.give_back(run.capture)
         if not self.runs:
             self.loop.call_later(_KEEP_CAPTURES, self._let_go_of_captures)
-        run.log.finish(status, time.monotonic() - run.began)
-        if not job.cancelled:
+        if job.cancelled:
+            # Nobody waits for it any more, and the target's last whole log stays.
+            run.log.give_up()
+        else:
+            run.log.finish(status, time.monotonic() - run.began)
             self.stores.keep_log(job.node, run.log)
         home = self.stores.of(job.node)
         if home is not None:

@@ -29,7 +29,8 @@ class Viewer:
     """Shows the log `root` and all below it, each log once. To be read; after an empty read wait for `on_ready`.
 
     `on_ready` is called once after a read that gave nothing, as soon as another may give something or the root has
-    ended; from within the call that added to a log, so it should only schedule. `recursive`: children are shown, too.
+    ended; from within the call that added to a log, so it should only schedule. `recursive`: what the targets below the
+    root asked for is shown, too.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Viewer:
             return self._show_text(place, entry, limit)
         place.index += 1
         if isinstance(entry, JobLog):
-            if self._recursive and entry not in self._seen:
+            if (self._recursive or place.depth < 0) and entry not in self._seen:
                 self._seen.add(entry)
                 self._places.append(_Place(entry, place.depth + 1))
         else:

@@ -151,6 +151,7 @@ class Caller:
             self._shown()
         else:
             self.log.give_up()
+            self._screen.show()
             if self._signal:
                 self._screen.close()
                 self._shown()

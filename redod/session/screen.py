@@ -1,6 +1,6 @@
 """A screen: shows a tree of logs to one client, at the pace at which the client takes it."""
 
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, Handle
 from collections.abc import Callable
 
 from redod.logs.joblog import JobLog
@@ -9,6 +9,8 @@ from redod.logs.viewer import Viewer
 from redod.session.link import Link
 
 _PIECE = 32 << 10
+_PACE = 0.01
+"""Seconds between two pieces: to wake the client for every line costs more than the line does."""
 
 
 class Screen:
@@ -27,7 +29,9 @@ class Screen:
         self._loop = loop
         self._link = link
         self._done: Callable[[], None] | None = done
-        self._scheduled = False
+        self._scheduled: Handle | None = None
+        self._shown = 0.0
+        """When something was last sent, by the loop's clock."""
         self._descriptor = descriptor
         self._viewer = Viewer(log, style, self._soon, recursive)
         link.on_room(self.show)
@@ -35,9 +39,12 @@ class Screen:
 
     def show(self) -> None:
         """Send what there is, as long as the client takes it."""
-        self._scheduled = False
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+            self._scheduled = None
         while not self._link.is_full and (data := self._viewer.read(_PIECE)):
             self._link.output(self._descriptor, data)
+            self._shown = self._loop.time()
         if self._viewer.finished and self._done is not None:
             done, self._done = self._done, None
             done()
@@ -45,10 +52,12 @@ class Screen:
     def close(self) -> None:
         """The client is gone."""
         self._done = None
+        if self._scheduled is not None:
+            self._scheduled.cancel()
         self._viewer.close()
 
     def _soon(self) -> None:
         # From within the call that made a log grow: others may follow at once.
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self.show)
+        if self._scheduled is None:
+            wait = max(0.0, self._shown + _PACE - self._loop.time())
+            self._scheduled = self._loop.call_later(wait, self.show) if wait else self._loop.call_soon(self.show)

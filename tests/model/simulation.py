@@ -22,7 +22,7 @@ from typing import assert_never
 
 from redod.core import events
 from redod.core import instructions as do
-from redod.core.graph import DepKind, Graph, Kind
+from redod.core.graph import Graph, Kind
 from redod.core.model import Call, Job, Session
 from redod.core.outcome import InstallStdout, InstallTemporary, Outcome, Produced, RemoveTarget
 from redod.core.paths import join
@@ -392,10 +392,3 @@ class Simulation:
 def _client(call: Call) -> Client:
     assert isinstance(call.client, Client)
     return call.client
-
-
-def deps_of(simulation: Simulation, path: bytes) -> list[tuple[str, bytes]]:
-    """The recorded dependencies of a target, its dofile first."""
-    node = simulation.graph.find(path)
-    assert node is not None
-    return [("ifcreate" if dep.kind is DepKind.IFCREATE else "ifchange", dep.node.path) for dep in node.deps]

@@ -1,7 +1,8 @@
 """Small projects for the tests of the core: scripts and sources in `/p`, names without it."""
 
+from redod.core.graph import DepKind
 from tests.model.filesystem import Files
-from tests.model.simulation import Client, Ran, Simulation
+from tests.model.simulation import Client, Simulation
 
 
 class Project:
@@ -46,9 +47,11 @@ class Project:
     def ran(self) -> str:
         return " ".join(name_of(ran.target) for ran in self.simulation.ran)
 
-    @property
-    def last(self) -> Ran:
-        return self.simulation.ran[-1]
+    def deps(self, name: str) -> list[str]:
+        """What a target recorded, its dofile first; names of ifcreate dependencies with a `-` before them."""
+        node = self.simulation.graph.find(path(name))
+        assert node is not None
+        return [("-" if dep.kind is DepKind.IFCREATE else "") + name_of(dep.node.path) for dep in node.deps]
 
 
 def path(name: str) -> bytes:

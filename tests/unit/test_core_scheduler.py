@@ -3,7 +3,6 @@
 import pytest
 
 from redod.core.verdicts import Why
-from tests.model.simulation import deps_of
 from tests.unit.projects import Project, path
 
 TREE = {"a": "need b c\nout", "b": "need d s\nout", "c": "need d\nout", "d": "need s\nout"}
@@ -84,7 +83,7 @@ def test_always_runs_once_in_every_session() -> None:
 def test_a_name_that_must_not_exist_makes_it_run_again() -> None:
     project = Project({"a": "absent e\nout"})
     project.build("a")
-    assert deps_of(project.simulation, path("a")) == [("ifchange", path("a.do")), ("ifcreate", path("e"))]
+    assert project.deps("a") == ["a.do", "-e"]
     project.write("e", "now")
     assert project.build("a") == (1, "a")
 
@@ -107,7 +106,7 @@ def test_a_failed_build_keeps_the_old_bytes_and_both_lists_of_dependencies() -> 
     project.write("a.do", "need s\nfail 1")
     assert project.build("a") == (1, "a")
     assert project.read("a") == "[r]"
-    assert {name for _, name in deps_of(project.simulation, path("a"))} == {path("a.do"), path("r"), path("s")}
+    assert set(project.deps("a")) == {"a.do", "r", "s"}
 
 
 @pytest.mark.parametrize(("script", "status"), [("self", 206), ("both", 207), ("die 9", -9), ("fail 7", 7)])
@@ -228,7 +227,7 @@ def test_a_source_that_changes_while_it_is_used_makes_the_target_run_once_more_a
 def test_redo_in_a_script_runs_its_target_and_declares_nothing() -> None:
     project = Project({"a": "redo b\nout", "b": "need s\nout"}, "s")
     assert project.build("b a") == (0, "b a b")
-    assert deps_of(project.simulation, path("a")) == [("ifchange", path("a.do"))]
+    assert project.deps("a") == ["a.do"]
 
 
 def test_a_tolerated_failure_makes_the_dependent_run_until_it_is_mended() -> None:
@@ -269,3 +268,12 @@ def test_a_restart_forgets_nothing_that_was_recorded() -> None:
     project.build("a")
     project.simulation.restart()
     assert project.build("a") == (0, "")
+
+
+def test_a_directory_whose_script_failed_makes_its_dependent_run_again() -> None:
+    project = Project({"a": "try b\nout"})
+    project.files.mkdir(path("b"))
+    assert project.build("a") == (0, "a")
+    project.write("b.do", "fail 1")
+    assert project.build("b a") == (1, "b")
+    assert project.build("a") == (0, "a b")

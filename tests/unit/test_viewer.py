@@ -254,12 +254,14 @@ def test_notes_are_shown_only_when_asked_for_and_details_can_be_left_out() -> No
     )
 
 
-def test_a_viewer_that_is_not_recursive_shows_only_its_root() -> None:
-    root = JobLog(b"/w/all")
-    root.write(b"own\n")
-    child(root, b"a").write(b"not own\n")
+def test_a_viewer_that_is_not_recursive_shows_the_roots_targets_and_nothing_below() -> None:
+    root = JobLog(b"/w")
+    named = child(root, b"named")
+    named.write(b"own\n")
+    child(named, b"asked for").finish(0, 0)
+    named.finish(3, 0)
     root.finish(0, 0)
-    assert read_all(Viewer(root, STYLE, recursive=False)) == b"own\n"
+    assert read_all(Viewer(root, STYLE, recursive=False)) == b"redo  named\nown\nredo  named (exit 3)\n"
 
 
 def test_depth_and_names_follow_the_reader() -> None:

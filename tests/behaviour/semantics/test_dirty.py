@@ -175,7 +175,6 @@ def test_a_dependent_is_rebuilt_when_its_dependency_was_rebuilt_in_another_sessi
 def test_a_dependency_that_the_new_script_no_longer_wants_is_not_built(native_project: Project) -> None:
     native_project.write("x.do", "redo-ifchange list; redo-ifchange $(cat list)")
     native_project.write("list", "a b")
-    native_project.write("default.in.do", "redo-ifchange all.in.src")
     native_project.write("a.do", "echo a")
     native_project.write("b.do", "redo-ifchange b.src; echo b")
     native_project.write("b.src", "1")

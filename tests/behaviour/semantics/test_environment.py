@@ -1,7 +1,6 @@
 """What a script finds in its environment, and what of the caller's it does not."""
 
 import os
-import re
 from pathlib import Path
 
 from tests.behaviour.conftest import Project
@@ -121,17 +120,20 @@ def test_a_script_that_clears_its_environment_can_still_have_targets_built(nativ
     assert native_project.read("y") == "y\n"
 
 
-def test_a_script_has_no_descriptors_but_the_three_and_one_from_50_up(native_project: Project) -> None:
+def test_a_script_has_only_the_first_three_descriptors_and_one_from_50_up(native_project: Project) -> None:
     native_project.write("x.do", "redo-ifchange y")
-    native_project.write("y.do", "for n in /proc/$$/fd/*; do echo ${n##*/}; done")
+    native_project.write("y.do", "ls /proc/$$/fd >$3")
     native_project.redo("x")
     numbers = {int(number) for number in native_project.read("y").split()}
-    # sh keeps the script itself open, at 10 where it can.
-    assert {0, 1, 2} <= numbers <= {0, 1, 2, 10, *range(50, 60)}
+    # dash reads the script itself at 10.
+    own = numbers - {0, 1, 2, 10}
+    assert numbers >= {0, 1, 2}
+    assert len(own) == 1
+    assert min(own) >= 50
 
 
 def test_the_callers_descriptors_above_2_do_not_reach_the_script(native_project: Project) -> None:
-    native_project.write("x.do", "if { : >&7; } 2>/dev/null; then echo open; else echo closed; fi")
+    native_project.write("x.do", "if (: >&7) 2>/dev/null; then echo open; else echo closed; fi")
     native_project.run("sh", "-c", "exec 7>file; redo x", check=True)
     assert native_project.read("x") == "closed\n"
 
@@ -148,12 +150,3 @@ def test_a_script_may_run_a_command_by_its_full_path(native_project: Project) ->
     native_project.redo("x")
     native_project.write("y", "two")
     assert native_project.redo("x") == ["x"]
-
-
-def test_the_depth_is_two_spaces_a_level(native_project: Project) -> None:
-    native_project.write("x.do", "redo-ifchange y")
-    native_project.write("y.do", "redo-ifchange z")
-    native_project.write("z.do", "")
-    lines = native_project.run("redo", "x", check=True).stderr.splitlines()
-    assert lines == [b"redo  x", b"redo    y", b"redo      z"]
-    assert not re.search(rb"\(", b"".join(lines))

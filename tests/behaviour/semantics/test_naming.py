@@ -136,8 +136,8 @@ def test_names_in_messages_are_relative_to_the_callers_directory(native_project:
     assert b"no rule to make ../missing" in result.stderr
 
 
-def test_a_target_named_dot_in_a_directory_without_a_script_is_an_error_or_nothing(native_project: Project) -> None:
+def test_the_directory_itself_can_be_a_dependency(native_project: Project) -> None:
     assert native_project.run("redo-ifchange", ".").returncode == 0
-    native_project.write("x.do", "redo-ifchange . sub/..; echo made")
+    native_project.write("x.do", "redo-ifchange . ..; echo made")
     assert native_project.redo("x") == ["x"]
     assert native_project.redo("x") == []

@@ -1,0 +1,168 @@
+"""The completion pipe: a target is done when its script has ended and nothing that it started holds the pipe."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.behaviour.conftest import CLIENTS, Project
+from tests.behaviour.events import Fifo, count, expect, finish, status_of
+
+DETACHED = "bash -c 'for f in /proc/self/fd/*; do f=${f##*/}; (( f > 2 )) && exec {f}>&-; done; exec COMMAND' &"
+"""What the notice tells the user to write."""
+NOTICE = b"what it started still holds the target open"
+
+
+@pytest.fixture
+def bindir(installs: dict[str, Path]) -> Path:
+    """The client has no part in this."""
+    return installs[CLIENTS[0]]
+
+
+@pytest.fixture
+def pids(project: Project) -> Iterator[Fifo]:
+    fifo = Fifo(project.path / "pids")
+    yield fifo
+    fifo.close()
+
+
+@pytest.fixture
+def go(project: Project) -> Iterator[Fifo]:
+    fifo = Fifo(project.path / "go")
+    yield fifo
+    fifo.close()
+
+
+def test_the_user_reads_once_who_holds_a_target_and_what_to_do(project: Project, pids: Fifo, go: Fifo) -> None:
+    project.write("x.do", "sh -c 'read x <go' holder & echo $! >pids; echo x\n")
+    client = project.start("redo", "x")
+    holder = pids.receive_process()
+    seen = expect(client, b"exec COMMAND' &\n")
+    assert NOTICE in seen
+    assert re.search(rb"\n    pid %d, \d+ s old: sh -c read x <go holder\n" % holder.pid, seen)
+    assert b"kill %d" % holder.pid in seen
+    assert b"Ctrl-C" in seen
+    assert client.poll() is None
+    assert not (project.path / "x").exists()
+    go.send()
+    _, rest = finish(client)
+    assert rest == b""
+    assert project.read("x") == "x\n"
+
+
+def test_the_notices_remedy_works(project: Project, pids: Fifo) -> None:
+    project.write("x.do", DETACHED.replace("COMMAND", "sleep 1000") + " echo $! >pids; echo x\n")
+    result = project.run("redo", "x", check=True)
+    service = pids.receive_process()
+    assert service.is_alive
+    assert NOTICE not in result.stderr
+    assert project.read("x") == "x\n"
+    service.kill()
+    service.wait_end()
+
+
+def test_a_short_background_process_is_waited_for_without_a_notice(project: Project) -> None:
+    """Output of an unwaited `( ... ) &` is complete."""
+    lines = "".join(f"echo {number}; " for number in range(500))
+    project.write("x.do", f"( {lines} echo end ) &\n")
+    result = project.run("redo", "x", check=True)
+    assert result.stderr == b"redo  x\n"
+    assert project.read("x").splitlines() == [*map(str, range(500)), "end"]
+
+
+def test_the_scripts_exit_status_counts_not_its_holders(project: Project, pids: Fifo, go: Fifo) -> None:
+    project.write("good.do", "( echo x >pids; read x <go; exit 9 ) & echo good\n")
+    project.write("bad.do", "( echo x >pids; read x <go; exit 0 ) & exit 5\n")
+    good, bad = project.start("redo", "good"), project.start("redo", "bad")
+    pids.receive()
+    pids.receive()
+    go.send()
+    go.send()
+    finish(good)
+    _, err = finish(bad, status=1)
+    assert err == b"redo  bad\nredo  bad (exit 5)\n"
+
+
+def test_while_a_target_is_held_others_are_built(project: Project, pids: Fifo, go: Fifo) -> None:
+    """Its token goes to others once the notice was given, also within one session with -j1."""
+    project.write("held.do", "( echo x >pids; read x <go ) & echo held\n")
+    project.write("all.do", "redo-ifchange held & redo-ifchange other; echo x >pids; wait\n")
+    project.write("other.do", "echo other\n")
+    client = project.start("redo", "-j1", "all")
+    pids.receive()
+    assert project.redo("another", check=False) == []
+    project.write("another.do", "echo another\n")
+    assert project.redo("another") == ["another"]
+    seen = expect(client, NOTICE)
+    pids.receive()
+    assert project.read("other") == "other\n"
+    assert not (project.path / "held").exists()
+    states = {Path(job["target"]).name: job["state"] for job in status_of(project)["jobs"]}
+    assert states["held"] == "script ended, held by a background process"
+    go.send()
+    finish(client)
+    assert seen.count(NOTICE) == 1
+
+
+def test_a_holder_that_keeps_stdout_cannot_change_the_built_target(project: Project, pids: Fifo, go: Fifo) -> None:
+    close = "for f in /proc/self/fd/*; do f=${f##*/}; (( f > 2 )) && exec {f}>&-; done"
+    project.write("x.do", f"echo built; bash -c '{close}; read x <go; echo late; echo $$ >pids' &\n")
+    project.run("redo", "x", check=True)
+    before = os.stat(project.path / "x")
+    go.send()
+    pids.receive()
+    assert project.read("x") == "built\n"
+    assert os.stat(project.path / "x").st_mtime_ns == before.st_mtime_ns
+    assert project.redo("x") == []
+
+
+def test_a_holder_that_keeps_the_temporary_open_cannot_change_the_built_target(
+    project: Project, pids: Fifo, go: Fifo
+) -> None:
+    close = "for f in /proc/self/fd/*; do f=${f##*/}; (( f > 2 && f != 9 )) && exec {f}>&-; done"
+    project.write("x.do", f"exec 9>$3; echo built >&9; bash -c '{close}; read x <go; echo late >&9; echo $$ >pids' &\n")
+    project.run("redo", "x", check=True)
+    go.send()
+    pids.receive()
+    assert project.read("x") == "built\n"
+    assert project.redo("x") == []
+
+
+def test_a_script_has_no_descriptors_but_the_standard_ones_and_the_pipe(project: Project) -> None:
+    """And the one through which sh reads the script."""
+    project.write("x.do", "ls -l /proc/$$/fd; :\n")
+    project.write("all.do", "redo-ifchange x\n")
+    project.redo("all")
+    links = {int(number): name for number, name in re.findall(r" (\d+) -> (\S+)", project.read("x"))}
+    script = [number for number, name in links.items() if name == str(project.path / "x.do")]
+    pipes = [number for number, name in links.items() if name.startswith("pipe:")]
+    assert links[0] == "/dev/null"
+    assert sorted(links) == sorted({0, 1, 2, *script, *pipes})
+    assert len(pipes) == 2
+    assert max(pipes) >= 50
+
+
+def test_a_script_that_closes_all_its_descriptors_is_built(project: Project) -> None:
+    project.write("b.do", "echo b\n")
+    project.write(
+        "x.do",
+        '#!/usr/bin/env bash\nfor f in {3..1023}; do eval "exec $f>&-"; done\nunset MAKEFLAGS\nredo-ifchange b\ncat b\n',
+    )
+    assert project.redo("x") == ["x", "b"]
+    assert project.read("x") == "b\n"
+
+
+def test_a_nested_job_does_not_hold_the_outer_target(project: Project, pids: Fifo, go: Fifo) -> None:
+    """What a nested script left behind holds its own target alone."""
+    project.write("inner.do", "( echo $(exec sh -c 'echo $PPID') >pids; read x <go ) & echo inner\n")
+    project.write("outer.do", "redo-ifchange inner & echo outer; echo counted >>count\n")
+    client = project.start("redo", "outer")
+    holder = pids.receive_process()
+    seen = expect(client, b"exec COMMAND' &\n")
+    assert seen.count(b"pid %d," % holder.pid) == 1
+    assert b"inner: its script has ended" in seen
+    go.send()
+    finish(client)
+    assert count(project, "count") == 1

@@ -1,0 +1,185 @@
+"""redo-log: what scripts printed, shown again or followed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.behaviour.conftest import CLIENTS, Project
+from tests.behaviour.events import Fifo, expect, finish
+
+ODD = bytes(range(1, 256)) + b"no newline at the end"
+
+
+@pytest.fixture
+def bindir(installs: dict[str, Path]) -> Path:
+    return installs[CLIENTS[0]]
+
+
+@pytest.fixture
+def pids(project: Project) -> Iterator[Fifo]:
+    fifo = Fifo(project.path / "pids")
+    yield fifo
+    fifo.close()
+
+
+@pytest.fixture
+def go(project: Project) -> Iterator[Fifo]:
+    fifo = Fifo(project.path / "go")
+    yield fifo
+    fifo.close()
+
+
+def log(project: Project, *args: str, cwd: Path | None = None) -> bytes:
+    result = project.run("redo-log", *args, cwd=cwd, check=True)
+    assert result.stderr == b""
+    return result.stdout
+
+
+def make_tree(project: Project) -> None:
+    project.write("top.do", "echo top before >&2; redo-ifchange sub/mid other; echo top after >&2\n")
+    project.write("sub/mid.do", "echo mid before >&2; redo-ifchange leaf; echo mid after >&2\n")
+    project.write("sub/leaf.do", "echo leaf >&2\n")
+    project.write("other.do", "echo other >&2\n")
+
+
+TREE = b"""redo  top
+top before
+redo    sub/mid
+mid before
+redo      sub/leaf
+leaf
+mid after
+redo    other
+other
+top after
+"""
+
+
+def test_a_targets_log_is_shown_again_byte_by_byte(project: Project) -> None:
+    project.write("odd", ODD)
+    project.write("x.do", "cat odd >&2\n")
+    shown = project.run("redo", "x", check=True).stderr
+    assert log(project, "x") == b"redo  x\n" + ODD
+    assert shown == b"redo  x\n" + ODD
+
+
+def test_without_r_only_the_targets_own_words_are_shown(project: Project) -> None:
+    make_tree(project)
+    project.run("redo", "top", check=True)
+    assert log(project, "top") == b"redo  top\ntop before\ntop after\n"
+
+
+def test_with_r_all_that_it_asked_for_is_shown_where_it_was_asked_for(project: Project) -> None:
+    make_tree(project)
+    assert project.run("redo", "-j4", "top", check=True).stderr == TREE
+    assert log(project, "-r", "top") == TREE
+
+
+def test_logs_survive_the_daemon(project: Project) -> None:
+    make_tree(project)
+    project.run("redo", "top", check=True)
+    project.run("redod", "stop", check=True)
+    assert log(project, "-r", "top") == TREE
+    project.kill_server()
+    assert log(project, "-r", "top") == TREE
+
+
+def test_names_are_relative_to_where_one_asks(project: Project) -> None:
+    make_tree(project)
+    project.run("redo", "top", check=True)
+    shown = log(project, "-r", "../top", cwd=project.path / "sub")
+    assert shown == TREE.replace(b"  top\n", b"  ../top\n", 1).replace(b"sub/", b"").replace(
+        b"    other", b"    ../other"
+    )
+
+
+def test_u_shows_what_was_up_to_date_too(project: Project) -> None:
+    make_tree(project)
+    project.run("redo", "top", check=True)
+    project.run("redo", "top", check=True)
+    assert log(project, "-r", "top") == b"redo  top\ntop before\ntop after\n"
+    assert log(project, "-ru", "top") == TREE
+
+
+def test_a_failures_status_is_kept(project: Project) -> None:
+    project.write("x.do", "echo broken >&2; exit 3\n")
+    assert project.run("redo", "x").returncode == 1
+    assert log(project, "x") == b"redo  x\nbroken\nredo  x (exit 3)\n"
+
+
+def test_f_follows_a_running_build_to_its_end(project: Project, pids: Fifo, go: Fifo) -> None:
+    project.write("x.do", "echo early >&2; echo x >pids; read x <go; echo late >&2\n")
+    building = project.start("redo", "x")
+    pids.receive()
+    following = project.start("redo-log", "-f", "x", stderr=None)
+    assert following.stdout
+    assert following.stdout.readline() == b"redo  x\n"
+    assert following.stdout.readline() == b"early\n"
+    go.send()
+    out, _ = finish(following)
+    assert out == b"late\n"
+    finish(building)
+
+
+def test_f_of_a_nested_target_that_runs(project: Project, pids: Fifo, go: Fifo) -> None:
+    project.write("x.do", "echo x early >&2; redo-ifchange y; echo x late >&2\n")
+    project.write("y.do", "echo y early >&2; echo x >pids; read x <go; echo y late >&2\n")
+    building = project.start("redo", "x")
+    pids.receive()
+    following = project.start("redo-log", "-rf", "x")
+    assert following.stdout
+    assert [following.stdout.readline() for _ in range(4)] == [
+        b"redo  x\n", b"x early\n", b"redo    y\n", b"y early\n"
+    ]  # fmt: skip
+    go.send()
+    out, _ = finish(following)
+    assert out == b"y late\nx late\n"
+    finish(building)
+
+
+def test_f_of_a_target_that_does_not_run_shows_its_last_log(project: Project) -> None:
+    project.write("x.do", "echo said >&2\n")
+    project.run("redo", "x", check=True)
+    assert log(project, "-f", "x") == b"redo  x\nsaid\n"
+
+
+def test_a_follower_that_is_interrupted_does_not_disturb_the_build(project: Project, pids: Fifo, go: Fifo) -> None:
+    project.write("x.do", "echo early >&2; echo x >pids; read x <go; echo x\n")
+    building = project.start("redo", "x")
+    pids.receive()
+    following = project.start("redo-log", "-f", "x")
+    assert following.stdout
+    assert following.stdout.readline() == b"redo  x\n"
+    following.send_signal(2)
+    finish(following, status=-2)
+    go.send()
+    finish(building)
+    assert project.read("x") == "x\n"
+
+
+def test_a_name_that_was_never_built_is_an_error(project: Project) -> None:
+    project.write("x.do", "echo said >&2\n")
+    project.redo("x")
+    result = project.run("redo-log", "y")
+    assert result.returncode == 1
+    assert result.stderr.startswith(b"redo-log: y is not a target")
+
+
+def test_a_reader_that_stops_reading_ends_redo_log_like_any_filter(project: Project) -> None:
+    project.write("x.do", "seq 100000 >&2\n")
+    project.redo("x")
+    result = project.run("bash", "-c", "redo-log x | head -n 2; echo ${PIPESTATUS[0]}", check=True)
+    assert result.stdout == b"redo  x\n1\n141\n"
+    assert log(project, "x").count(b"\n") == 100_001
+
+
+def test_the_log_of_the_last_run_replaces_the_one_before(project: Project) -> None:
+    project.write("x.do", "echo first >&2\n")
+    project.run("redo", "x", check=True)
+    project.write("x.do", "echo second >&2\n")
+    project.run("redo", "x", check=True)
+    assert log(project, "x") == b"redo  x\nsecond\n"
+    expected = project.start("redo", "x")
+    assert expect(expected, b"second\n") == b"redo  x\nsecond\n"
+    finish(expected)

@@ -1,0 +1,183 @@
+"""One daemon owns a workspace at a time and gives it up on request; workspaces inside workspaces."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.behaviour.conftest import Project, make_install
+from tests.behaviour.events import Fifo, Watched, count, expect, finish, status_of
+
+
+@pytest.fixture
+def other(project: Project, tmp_path: Path) -> Iterator[Project]:
+    """The same project through another daemon."""
+    made = Project(project.path, project.bindir, tmp_path / "other")
+    yield made
+    made.close()
+
+
+def make_tree(project: Project) -> None:
+    project.write("source", "1\n")
+    project.write("all.do", "redo-ifchange a b; echo run >>count\n")
+    for name in ("a", "b"):
+        project.write(f"{name}.do", "redo-ifchange source; cat source; echo run >>count\n")
+
+
+def test_two_daemons_used_in_turn_build_nothing_twice(project: Project, other: Project) -> None:
+    make_tree(project)
+    for turn in range(4):
+        one, two = (project, other) if turn % 2 else (other, project)
+        project.write("source", "x" * turn)
+        assert sorted(one.redo()) == ["a", "all", "b"]
+        assert two.redo() == []
+        assert one.redo() == []
+    assert count(project, "count") == 12
+    assert project.server_pid != other.server_pid != 0
+
+
+def test_two_installs_have_two_daemons_that_share_a_workspace(project: Project, tmp_path: Path) -> None:
+    second = Project(project.path, make_install(tmp_path / "second", "python"), tmp_path / "unused")
+    second.environment["XDG_RUNTIME_DIR"] = project.environment["XDG_RUNTIME_DIR"]
+    make_tree(project)
+    assert sorted(project.redo()) == ["a", "all", "b"]
+    assert second.redo() == []
+    assert project.redo() == []
+    assert 0 != project.server_pid != second.server_pid != 0
+    second.close()
+
+
+def test_the_other_daemons_build_is_waited_for_and_shared(
+    project: Project, other: Project, pids: Fifo, go: Fifo
+) -> None:
+    project.write("x.do", f"echo run >>count; echo $$ >{pids.path}; read y <{go.path}; echo x\n")
+    first = project.start("redo-ifchange", "x")
+    pids.receive()
+    second = other.start("redo-ifchange", "x")
+    expect(second, b"waiting for another redod")
+    go.send()
+    finish(first)
+    _, err = finish(second)
+    assert b"redo  x" not in err
+    assert count(project, "count") == 1
+
+
+def test_who_waits_for_a_workspace_can_be_interrupted_and_stopped(
+    project: Project, other: Project, pids: Fifo, go: Fifo
+) -> None:
+    project.write("x.do", f"echo $$ >{pids.path}; read y <{go.path}; echo x\n")
+    first = project.start("redo-ifchange", "x")
+    pids.receive()
+    interrupted, stopped = other.start("redo-ifchange", "x"), other.start("redo-ifchange", "x")
+    expect(interrupted, b"waiting for another redod")
+    expect(stopped, b"waiting for another redod")
+    interrupted.send_signal(signal.SIGINT)
+    finish(interrupted, status=-signal.SIGINT)
+    other.run("redod", "stop", check=True)
+    finish(stopped, status=1)
+    go.send()
+    finish(first)
+    assert project.redo("x") == []
+
+
+def test_a_daemon_that_is_killed_while_it_owns_the_workspace_hands_it_over(
+    project: Project, other: Project, pids: Fifo, go: Fifo
+) -> None:
+    project.write("x.do", f"echo $$ >{pids.path}; read y <{go.path}; echo x\n")
+    first = project.start("redo-ifchange", "x")
+    script = pids.receive_process()
+    second = other.start("redo-ifchange", "x")
+    expect(second, b"waiting for another redod")
+    project.kill_server()
+    finish(first, status=1)
+    pids.receive()
+    go.send()
+    go.send()
+    finish(second)
+    script.wait_end()
+    assert other.redo("x") == []
+
+
+def test_the_owners_socket_may_have_a_long_path(project: Project, other: Project) -> None:
+    directory = project.runtime / ("long" * 40)
+    directory.mkdir()
+    project.environment["REDOD_SOCKET"] = str(directory / "s.sock")
+    make_tree(project)
+    project.redo()
+    assert other.redo() == []
+    assert project.redo() == []
+
+
+def test_a_stopping_owner_is_waited_for(project: Project, other: Project, pids: Fifo, go: Fifo) -> None:
+    """Its socket is gone before the workspace is free."""
+    project.write("x.do", f"trap 'echo trapped >{pids.path}; read y <{go.path}; exit 1' TERM; echo $$ >{pids.path}\n"
+                  f"while :; do read y <{go.path}; done\n")  # fmt: skip
+    project.write("z.do", "echo z\n")
+    first = project.start("redo-ifchange", "x")
+    pids.receive_process()
+    daemon = Watched(project.server_pid)
+    stopping = project.start("redod", "stop")
+    assert pids.receive() == "trapped"
+    second = other.start("redo-ifchange", "z")
+    expect(second, b"waiting for another redod")
+    assert daemon.is_alive
+    go.send()
+    finish(stopping)
+    finish(first, status=1)
+    finish(second)
+    daemon.wait_end()
+
+
+# ---- Workspaces inside workspaces
+
+
+def make_nested(project: Project) -> None:
+    """Two projects, each with a store of its own, the inner one below the outer one."""
+    for name in (".", "inner"):
+        (project.path / name / ".redo").mkdir(parents=True)
+    project.write("source", "1\n")
+    project.write("outer.do", "redo-ifchange inner/lib; cat inner/lib; echo outer >>count\n")
+    project.write("inner/lib.do", "redo-ifchange ../base; cat ../base; echo lib >>../count\n")
+    project.write("base.do", "redo-ifchange source; cat source; echo base >>count\n")
+
+
+def roots(project: Project) -> list[str]:
+    return sorted(Path(each["root"]).name for each in status_of(project)["workspaces"])
+
+
+def test_dependencies_across_workspaces_are_recorded_in_both(project: Project) -> None:
+    make_nested(project)
+    assert project.redo("outer") == ["outer", "inner/lib", "base"]
+    assert roots(project) == ["inner", "project"]
+    project.run("redod", "stop", check=True)
+    assert project.redo("outer") == []
+    assert project.jobs(project.run("redo-ifchange", "lib", cwd=project.path / "inner", check=True)) == []
+    project.write("source", "22\n")
+    assert project.redo("outer") == ["outer", "inner/lib", "base"]
+    assert project.read("outer") == "22\n"
+
+
+def test_an_inner_workspace_given_to_another_daemon_comes_back(project: Project, other: Project) -> None:
+    make_nested(project)
+    project.redo("outer")
+    inner = project.path / "inner"
+    assert other.jobs(other.run("redo-ifchange", "lib", cwd=inner, check=True)) == []
+    assert project.redo("outer") == []
+    project.write("source", "22\n")
+    result = other.run("redo-ifchange", "lib", cwd=inner, check=True)
+    assert other.jobs(result) == ["lib", "../base"]
+    assert project.redo("outer") == ["outer"]
+    assert other.redo("outer") == []
+    assert count(project, "count") == 6
+
+
+def test_a_workspace_that_is_gone_with_its_targets_is_built_anew(project: Project) -> None:
+    make_nested(project)
+    project.redo("outer")
+    project.run("redod", "stop", check=True)
+    (project.path / "inner/lib").unlink()
+    for left in (project.path / "inner/.redo").glob("redod.sqlite3*"):
+        left.unlink()
+    assert "inner/lib" in project.redo("outer")
+    assert project.redo("outer") == []
