@@ -38,17 +38,27 @@ class Check:
     """
 
     __slots__ = (
-        "_asked", "_differs", "_epoch", "_failed", "_graph", "_results", "_seen_absent", "_stack", "changed",
-        "root",
+        "_asked", "_differs", "_epoch", "_failed", "_graph", "_outdated", "_results", "_seen_absent", "_stack",
+        "changed", "root",
     )  # fmt: skip
 
-    def __init__(self, graph: Graph, root: Node, epoch: int, failed: Set[Node] = frozenset()) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        root: Node,
+        epoch: int,
+        failed: Set[Node] = frozenset(),
+        outdated: dict[Node, tuple[int, Reason]] | None = None,
+    ) -> None:
         self.root = root
         self.changed: list[Node] = []
         self._graph = graph
         self._epoch = epoch
         self._failed = failed
         """Targets that failed in this session: they will not be built again in it."""
+        self._outdated = {} if outdated is None else outdated
+        """Targets that the session found out of date, each with its version then and the reason: without this memory a
+        chain of N targets whose leaf changed would be walked N times."""
         self._stack = [_Frame(root)]
         self._results: dict[Node, Verdict | None] = {root: None}
         """None: on the way down, so meeting it again is a loop."""
@@ -72,6 +82,8 @@ class Check:
                 self._results[frame.node] = verdict
                 if isinstance(verdict, Clean):
                     frame.node.verified = max(frame.node.verified, self._epoch)
+                elif isinstance(verdict, Dirty) and frame.node.kind is Kind.TARGET:
+                    self._outdated[frame.node] = (frame.node.version, verdict.reason)
                 self._stack.pop()
         result = self._results[self.root]
         assert result is not None
@@ -104,7 +116,7 @@ class Check:
 
     def _to_observe(self, node: Node) -> list[bytes]:
         wanted = [node.path] if node.observed < self._epoch else []
-        if node.kind is not Kind.TARGET or node.verified >= self._epoch:
+        if node.kind is not Kind.TARGET or node.verified >= self._epoch or self._is_outdated(node):
             return wanted
         wanted.extend(self._passed_over(node))
         wanted.extend(dep.node.path for dep in node.deps if dep.node.observed < self._epoch)
@@ -157,6 +169,8 @@ class Check:
             return Dirty(Reason(Why.NEVER_BUILT if node.dofile is None or node.stamp.exists else Why.MISSING))
         if node.status != 0:
             return Dirty(Reason(Why.FAILED))
+        if self._is_outdated(node):
+            return Dirty(self._outdated[node][1])
         if node in self._differs:
             return Dirty(Reason(Why.STAMP, detail=self._differs[node]))
         if node.always:
@@ -164,6 +178,10 @@ class Check:
         if frame.better:
             return Dirty(Reason(Why.BETTER_DOFILE, frame.better))
         return None
+
+    def _is_outdated(self, node: Node) -> bool:
+        found = self._outdated.get(node)
+        return found is not None and found[0] == node.version
 
     def _judge_untargeted(self, node: Node) -> Verdict:
         if node.stamp is not None and node.stamp.exists:

@@ -30,6 +30,8 @@ class Session:
         self.wants: dict[Node, Want] = {}
         """The wants that are not over."""
         self.failed: dict[Node, int] = {}
+        self.outdated: dict[Node, tuple[int, Reason]] = {}
+        """What checks of this session found out of date (see `Check`)."""
         self.calls: set[Call] = set()
         self.running = 0
         """The number of its jobs that hold a token. Derived from the pools' holders."""

@@ -143,6 +143,7 @@ def installed(world: World, job: Job, stamp: Stamp) -> None:
     node.checksum, node.always = job.checksum, job.always
     node.dofile, node.deps = job.dofile_node, tuple(job.deps.values())
     job.session.failed.pop(node, None)
+    job.session.outdated.pop(node, None)
     world.tell(do.Record(node))
     _end(world, job, 0)
 

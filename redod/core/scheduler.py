@@ -113,6 +113,7 @@ class Scheduler:
             case events.Rechecked(session):
                 session.epoch = world.next_epoch()
                 session.failed.clear()
+                session.outdated.clear()
             case _:
                 assert_never(event)
 

@@ -36,7 +36,7 @@ def _judging(world: World, want: Want) -> Check | Look:
         return Look(world.graph, want.node)
     session = want.session
     hopeless = session.failed.keys() | want.stuck if want.stuck else session.failed.keys()
-    return Check(world.graph, want.node, session.epoch, hopeless)
+    return Check(world.graph, want.node, session.epoch, hopeless, None if want.stuck else session.outdated)
 
 
 def walk(world: World, want: Want) -> None:

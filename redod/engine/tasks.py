@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 
 _log = logging.getLogger(__name__)
 
@@ -10,6 +11,7 @@ _log = logging.getLogger(__name__)
 class Tasks:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
+        self._waiting: set[asyncio.Task[None]] = set()
 
     def start(self, function: Callable[..., Coroutine[object, object, None]], *arguments: object) -> asyncio.Task[None]:
         """Let it run; the caller may cancel it."""
@@ -23,7 +25,20 @@ class Tasks:
         if not task.cancelled() and (problem := task.exception()) is not None:
             _log.error("a background task failed", exc_info=problem)
 
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around what the running task does on behalf of a client alone: the server's end cuts it short."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._waiting.add(task)
+        try:
+            yield
+        finally:
+            self._waiting.discard(task)
+
     async def wait_empty(self) -> None:
-        """Return when all are over."""
+        """Cut short what may be; return when all are over."""
+        for task in self._waiting:
+            task.cancel()
         while self._running:
             await asyncio.wait(self._running)

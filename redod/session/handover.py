@@ -38,8 +38,9 @@ async def open_stores(
     Raises RedodError when one cannot be had.
     """
     # One may be given up while the next is waited for, so they are counted anew each time.
-    while missing := engine.stores.missing(targets, setting, session):
-        await _open(engine, teller, missing[0], setting)
+    with engine.tasks.waiting():
+        while missing := engine.stores.missing(targets, setting, session):
+            await _open(engine, teller, missing[0], setting)
 
 
 async def _open(engine: Engine, teller: Teller, workspace: Workspace, setting: Setting) -> None:

@@ -201,7 +201,7 @@ class Store:
         return recover(entries, self._graph, self.number, self._names.path, self._observe)
 
     def _loading(self) -> Loading:
-        return Loading(self._graph, self._names, self.number)
+        return Loading(self._graph, self._names, self.number, self._observe)
 
     def _adopt(self, loading: Loading) -> None:
         self._ids = loading.ids

@@ -12,6 +12,7 @@ from struct import error as StructError  # noqa: N812  (an exception's name that
 from redod.core.graph import Dep, Graph, Kind, Node
 from redod.core.stamps import Stamp, source_difference
 from redod.store import StoreError
+from redod.store.recovery import Observe
 from redod.store.rows import Edge, Names, dep, unpack_edges, unpack_log, unpack_stamp
 from redod.store.tables import Damaged, Tables
 
@@ -26,8 +27,9 @@ class Loading:
     none), `translated` the targets whose rows are to be written again, `unused` the ids of rows that nothing names.
     """
 
-    def __init__(self, graph: Graph, names: Names, workspace: int) -> None:
+    def __init__(self, graph: Graph, names: Names, workspace: int, observe: Observe) -> None:
         self._graph = graph
+        self._observe = observe
         self._names = names
         self._workspace = workspace
         self._nodes: dict[int, Node] = {}
@@ -68,14 +70,25 @@ class Loading:
                 node.stamp = unpack_stamp(stamp)
 
     def _meet(self, number: int, node: Node, version: int, stamp: Stamp | None) -> None:
-        """A file that the graph knows already: what the graph knows stands."""
+        """A file that the graph knows already: what the graph knows stands, unless the row knows better."""
         self._found.add(node)
-        if node.workspace or not stamp or not node.stamp or not _is_same(stamp, node.stamp):
+        if node.workspace or not stamp or not node.stamp:
+            return
+        if not _is_same(stamp, node.stamp):
+            if self._is_now(node.path, stamp):
+                # Another server, which had the workspace meanwhile, has seen the file change.
+                node.stamp, node.version = stamp, version
             return
         if not node.version:
             node.version = version
         elif version != node.version:
             self._kept[number] = (version, node.version)
+
+    def _is_now(self, path: bytes, stamp: Stamp) -> bool:
+        try:
+            return not source_difference(stamp, self._observe(path))
+        except OSError:
+            return False
 
     def _read_targets(self, tables: Tables) -> None:
         unlinked: list[tuple[Node, bytes, int | None]] = []
