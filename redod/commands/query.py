@@ -84,16 +84,20 @@ async def _ood(context: Context) -> None:
 
 
 async def _workspace(context: Context) -> OpenWorkspace | None:
-    """The workspace around the working directory, opened; None after the user was told why there is none."""
+    """The workspace around the working directory, opened; None after the client was answered: there is none."""
     engine, setting = context.engine, context.setting()
-    inside = [join(setting.cwd, b"x")]
+    # A name that exists, so that no store is made where there is none.
+    inside = [join(setting.cwd, b".")]
     engine.stores.look_again()
     try:
         await open_stores(engine, context, inside, setting)
     except RedodError as error:
         context.fail(error)
         return None
-    return engine.stores.below(setting.cwd)
+    workspace = engine.stores.below(setting.cwd)
+    if workspace is None:
+        _print(context, ())
+    return workspace
 
 
 def _print(context: Context, nodes: Iterable[Node]) -> None:

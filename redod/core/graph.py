@@ -132,6 +132,11 @@ class Graph:
     def find(self, path: bytes) -> Node | None:
         return self._nodes.get(path)
 
+    @property
+    def version(self) -> int:
+        """The last one handed out."""
+        return self._version
+
     def fresh_version(self) -> int:
         self._version += 1
         return self._version

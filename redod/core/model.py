@@ -122,7 +122,9 @@ class Want:
 class Job:
     """One running dofile."""
 
-    def __init__(self, number: int, want: Want, dofile: Candidate, dofile_node: Node, epoch: int) -> None:
+    def __init__(
+        self, number: int, want: Want, dofile: Candidate, dofile_node: Node, epoch: int, first_version: int
+    ) -> None:
         self.number = number
         self.want = want
         self.session = want.session
@@ -132,6 +134,8 @@ class Job:
         self.dofile_node = dofile_node
         self.epoch = epoch
         """What it saw was so in this epoch or later."""
+        self.first_version = first_version
+        """A file whose version is not above this one has not changed since the job began."""
         self.life = Life(JobState.RUNNING, JOB_MOVES)
         self.calls: set[Call] = set()
         """Calls that its script has open."""

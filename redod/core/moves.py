@@ -114,10 +114,15 @@ def declare(call: Call, node: Node) -> None:
 def _is_late(job: Job, node: Node) -> bool:
     """Whether a source changed after the job had started: its script may have read the older bytes.
 
-    Never twice in a row for the same file: some scripts write files that they then declare.
+    Where it was looked at before the start, versions tell. Where it never was, times do: a change within the clock tick
+    of the start counts as an earlier one, since a build right after a file was written is common, and a script that
+    has read it within that tick is not. Never twice in a row for the same file: some scripts write files that they then
+    declare.
     """
     stamp = node.stamp
-    if node.kind is Kind.TARGET or stamp is None or stamp.ctime_ns <= job.started_ns or not job.started_ns:
+    if node.kind is Kind.TARGET or stamp is None or not job.started_ns:
+        return False
+    if node.version <= job.first_version or stamp.ctime_ns <= job.started_ns:
         return False
     return not any(dep.node is node and dep.late for dep in job.node.deps)
 

@@ -57,7 +57,7 @@ def _start(world: World, want: Want) -> None:
     assert want.dofile is not None
     assert want.reason is not None
     world.job_count += 1
-    job = Job(world.job_count, want, want.dofile, world.graph.node(want.dofile.path), world.epoch)
+    job = Job(world.job_count, want, want.dofile, world.graph.node(want.dofile.path), world.epoch, world.graph.version)
     world.jobs[node] = job
     want.job = job
     want.move(WantState.RUNNING)

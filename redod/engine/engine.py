@@ -6,6 +6,7 @@ answered meanwhile.
 """
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -28,7 +29,7 @@ from redod.core.verdicts import Verdict
 from redod.engine.client import Client
 from redod.engine.environment import Identity, job_environment
 from redod.engine.run import Run
-from redod.engine.stores import Stores
+from redod.engine.stores import OpenWorkspace, Stores
 from redod.engine.tasks import Tasks
 from redod.files import outputs
 from redod.files.captures import Captures
@@ -36,9 +37,12 @@ from redod.files.observe import ObserveError, observe, observe_source
 from redod.files.outputs import OutputError
 from redod.jobs.command import CommandError, dofile_command
 from redod.jobs.ending import Marks, end
+from redod.jobs.holders import read_process
 from redod.jobs.process import Order, Spawner, SpawnError
 from redod.store import StoreError
 from redod.store.lock import Owner
+
+_log = logging.getLogger(__name__)
 
 SLICE = 0.005
 """Seconds of work after which others get a turn."""
@@ -60,6 +64,10 @@ class Engine:
         self.runs: dict[Job, Run] = {}
         self.jobs_run = 0
         """Since the start."""
+        self.is_broken = False
+        """It met an error of its own and does nothing any more."""
+        self.on_failure: Callable[[], None] = loop.stop
+        """Called then."""
         self.loop = loop
         self.socket = owner.socket
         self._commands = commands
@@ -78,8 +86,20 @@ class Engine:
         """The running job that a nested call names."""
         return self._tokens.get(token)
 
+    def run_around(self, pid: int) -> Run | None:
+        """The running job that a process descends from: how a call that has lost its token (`env -i`) is known."""
+        runs = {run.process.pid: run for run in self.runs.values() if run.process is not None}
+        while runs and pid > 1:
+            if pid in runs:
+                return runs[pid]
+            process = read_process(pid)
+            pid = process.parent if process is not None else 0
+        return None
+
     def post(self, event: events.Event) -> None:
         """Tell the core; at once, unless it is being told something else."""
+        if self.is_broken:
+            return
         self._events.append(event)
         if not self._busy:
             self._pump()
@@ -112,10 +132,21 @@ class Engine:
                 if self._events and time.monotonic() > deadline:
                     self.loop.call_soon(self._pump)
                     return
-        except BaseException:
-            self.loop.call_soon(self._pump)
-            raise
+        except Exception:
+            _log.exception("internal error; the server ends")
+            self._fail()
+            return
         self._busy = False
+
+    def _fail(self) -> None:
+        """An order was carried out in part, so nothing here can be trusted: end. What was recorded is in the stores."""
+        self.is_broken = True
+        self._events.clear()
+        for run in self.runs.values():
+            if run.process is not None:
+                run.process.signal_group(signal.SIGTERM)
+                run.process.let_go()
+        self.on_failure()
 
     def _obey(self, instruction: do.Instruction) -> None:
         match instruction:
@@ -174,29 +205,42 @@ class Engine:
         caller = self._starter(job)
         parent = job.want.calls[0].job if job.want.calls else None
         depth = self.runs[parent].depth + 1 if parent in self.runs else 0
-        setting = caller.setting
-        home = self.stores.home_of(job.node, setting)
-        run = Run(job, caller, depth, home.directory, self)
+        home, trouble = self._home(job, caller)
+        run = Run(job, caller, depth, home.directory if home is not None else None, self)
         self.runs[job] = run
         self._tokens[run.token] = run
         self.jobs_run += 1
-        if not job.node.workspace:
-            job.node.workspace = home.number
-            home.targets += 1
-        home.jobs += 1
         run.temporary = outputs.temporary_name(job.node.path)
         run.log.start()
+        if home is None:
+            self._events.append(events.StartFailed(job, trouble))
+            return
         try:
             before = observe(job.node.path)
+            # Not the coarse clock: newer kernels give files finer times, which would seem later than the start.
             started = time.time_ns()
             self._spawn(run, caller, home.directory)
         except (SpawnError, CommandError, ObserveError) as error:
             self._events.append(events.StartFailed(job, str(error)))
         except OSError as error:
-            text = f"cannot make a file for its output in {os.fsdecode(home.directory)}: {error.strerror}"
+            is_lack = error.errno in (errno.EMFILE, errno.ENFILE)
+            remedy = "; raise the limit (ulimit -n of the server)" if is_lack else ""
+            text = f"cannot make a file for its output in {os.fsdecode(home.directory)}: {error.strerror}{remedy}"
             self._events.append(events.StartFailed(job, text))
         else:
             self._events.append(events.JobStarted(job, before, started))
+
+    def _home(self, job: Job, caller: Client) -> tuple[OpenWorkspace | None, str]:
+        """The workspace in which the job's target will be recorded; None, and why there is none."""
+        try:
+            home = self.stores.home_of(job.node, caller.setting, job.session)
+        except StoreError as error:
+            return None, str(error)
+        if not job.node.workspace:
+            job.node.workspace = home.number
+            home.targets += 1
+        home.jobs += 1
+        return home, ""
 
     def _spawn(self, run: Run, caller: Client, directory: bytes) -> None:
         capture = run.capture = self._captures.take(directory)

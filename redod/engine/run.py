@@ -31,7 +31,7 @@ class Host(Protocol):
 class Run:
     """`job` as it runs for `client`. It listens to the job's process."""
 
-    def __init__(self, job: Job, client: Client, depth: int, directory: bytes, engine: Host) -> None:
+    def __init__(self, job: Job, client: Client, depth: int, directory: bytes | None, engine: Host) -> None:
         self.job = job
         self.client = client
         self.depth = depth

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 from redod.core.graph import Graph, LogPlace, Node
 from redod.core.model import Session
 from redod.core.paths import directory_of, is_below, relative
+from redod.core.stamps import Stamp
 from redod.engine.client import Setting
-from redod.files.observe import observe
+from redod.files.observe import ObserveError, observe
 from redod.files.outputs import remove_siblings
 from redod.logs.joblog import JobLog
 from redod.logs.records import Entry, decode
@@ -82,13 +83,21 @@ class Stores:
     def missing(self, targets: Iterable[bytes], setting: Setting, session: Session | None = None) -> list[Workspace]:
         """The workspaces of these targets that are not open yet, and of those that they depend on.
 
-        `session` uses them all until it leaves: they are not given up before. Raises StoreError where one can have no
-        store.
+        A file that exists where no store is may be a mere source (a system header, say): its directory gets none before
+        something is built there (see `home_of`). `session` uses them all until it leaves: they are not given up before.
+        Raises StoreError where one can have no store.
         """
         found: dict[bytes, Workspace] = {}
-        for directory in {directory_of(target) for target in targets}:
-            workspace = self._workspaces.find(directory + b"/x", setting.cwd, setting.home)
-            found[workspace.root] = workspace
+        known: dict[bytes, Workspace | None] = {}
+        for target in targets:
+            directory = directory_of(target)
+            if directory not in known:
+                known[directory] = self._workspaces.existing(target, setting.cwd, setting.home)
+            if known[directory] is None and not os.path.lexists(target):
+                known[directory] = self._workspaces.find(target, setting.cwd, setting.home)
+        for workspace in known.values():
+            if workspace is not None:
+                found[workspace.root] = workspace
         todo = list(found)
         while todo:
             here = self._open.get(todo.pop())
@@ -118,7 +127,7 @@ class Stores:
 
     def _open_one(self, workspace: Workspace) -> None:
         self._count += 1
-        store = Store.open(workspace, self._count, self._graph, self._owner, observe)
+        store = Store.open(workspace, self._count, self._graph, self._owner, _look)
         self._open[workspace.root] = self._numbers[self._count] = OpenWorkspace(store)
         if store.loaded.notice:
             self.notices.append(store.loaded.notice)
@@ -165,11 +174,18 @@ class Stores:
         """The workspace of a recorded target."""
         return self._numbers.get(node.workspace)
 
-    def home_of(self, node: Node, setting: Setting) -> OpenWorkspace:
-        """The workspace in which a target is, or will be, recorded. It must be open (see `missing`)."""
+    def home_of(self, node: Node, setting: Setting, session: Session) -> OpenWorkspace:
+        """The workspace in which a target is, or will be, recorded: open (see `missing`), or opened now as a new one.
+
+        Raises StoreError.
+        """
         if node.workspace:
             return self._numbers[node.workspace]
-        return self._open[self._workspaces.find(node.path, setting.cwd, setting.home).root]
+        workspace = self._workspaces.find(node.path, setting.cwd, setting.home)
+        if workspace.root not in self._open:
+            self.open(workspace, setting.home)
+            self._users.setdefault(session, set()).add(workspace.root)
+        return self._open[workspace.root]
 
     def below(self, directory: bytes) -> OpenWorkspace | None:
         """The open workspace that holds this directory."""
@@ -261,3 +277,11 @@ class Stores:
     def _tick(self) -> None:
         self._timer = None
         self.commit()
+
+
+def _look(path: bytes) -> Stamp:
+    """`observe` as stores want it: they know OSError only."""
+    try:
+        return observe(path)
+    except ObserveError as error:
+        raise OSError(str(error)) from error

@@ -77,5 +77,7 @@ def _reason(problem: OSError) -> str:
             return "it is a directory; a dofile has to be a script"
         case errno.EACCES:
             return "no permission; make it readable"
+        case errno.EMFILE | errno.ENFILE:
+            return "out of file descriptors; use a lower -j, or raise the limit (ulimit -n)"
         case _:
             return str(problem.strerror)

@@ -121,7 +121,10 @@ class Connection:
                 self._reader.feed(data)
                 self._take_frames()
         except PeerError as error:
+            attendant = self._attendant
             self.refuse(error.status, str(error))
+            if attendant is not None:
+                attendant.gone()
             return
         if not data:
             self.close()

@@ -1,6 +1,7 @@
 """The server: accepts clients, finds out which running job they belong to, and ends when it is told to or idle."""
 
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -22,6 +23,7 @@ _FAREWELL = 2.0
 """Seconds for clients to take their last answer."""
 _BREATHER = 0.2
 """Seconds until the next attempt to accept a client, where there was no descriptor left for it."""
+_INTERNAL_ERROR = "internal error of redod; its log, beside the socket that `redod socket` names, tells more"
 _log = logging.getLogger(__name__)
 
 
@@ -43,6 +45,7 @@ class Server:
         self._empty = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._retired = False
+        engine.on_failure = self._fail
         listener.setblocking(False)
         loop.add_reader(listener.fileno(), self._acceptable)
         place.watch(loop, self.retire)
@@ -56,6 +59,12 @@ class Server:
         """End the server; the client behind `link` is answered when everything is closed."""
         if link is not None:
             self._stopping.append(link)
+        self._end.set()
+
+    def _fail(self) -> None:
+        """The engine met an error of its own: rather no server than a wrong one. The next client starts another."""
+        for connection in list(self._connections):
+            connection.refuse(1, _INTERNAL_ERROR)
         self._end.set()
 
     def retire(self) -> None:
@@ -73,6 +82,9 @@ class Server:
         self._place.leave()
         self._accept_the_last()
         await self.engine.close()
+        # Ended sessions are cycles of objects, and their logs hold files of the workspaces: whoever asked for the end
+        # may unmount those next.
+        gc.collect()
         for link in self._stopping:
             link.exit(0)
         for connection in list(self._connections):
@@ -140,12 +152,12 @@ class Server:
             context.fail(error)
         except Exception:
             _log.exception("%s failed", context.name)
-            connection.refuse(1, "internal error; the log of the server (see redod status) tells more")
+            connection.refuse(1, _INTERNAL_ERROR)
         return None
 
     def _context(self, connection: Connection, invocation: Invocation, descriptors: list[int]) -> Context:
         token = invocation.job_token
-        run = self.engine.run_of_token(token) if token is not None else None
+        run = self.engine.run_of_token(token) if token is not None else self.engine.run_around(connection.peer)
         passed = dict(zip(invocation.descriptors, descriptors, strict=True))
         return Context(
             self,

@@ -44,8 +44,7 @@ async def open_stores(
 
 
 async def _open(engine: Engine, teller: Teller, workspace: Workspace, setting: Setting) -> None:
-    text = f"waiting for another redod, which is building in {show(workspace.root)}"
-    told = asyncio.get_running_loop().call_later(PATIENCE, teller.complain, text)
+    told: asyncio.TimerHandle | None = None
     try:
         while True:
             try:
@@ -54,11 +53,15 @@ async def _open(engine: Engine, teller: Teller, workspace: Workspace, setting: S
                 if busy.owner is None:
                     await asyncio.sleep(_NAMING)
                 else:
+                    if told is None:
+                        text = f"waiting for another redod (pid {busy.owner.pid}), which is building in "
+                        told = engine.loop.call_later(PATIENCE, teller.complain, text + show(workspace.root))
                     await _have_released(engine, busy, busy.owner)
             else:
                 return
     finally:
-        told.cancel()
+        if told is not None:
+            told.cancel()
 
 
 async def _have_released(engine: Engine, busy: WorkspaceBusy, owner: Owner) -> None:

@@ -87,6 +87,13 @@ class Workspaces:
         root = self.root(target, cwd, home)
         return self._opened.get(root) or self.prepare(root, home)
 
+    def existing(self, target: bytes, cwd: bytes, home: bytes) -> Workspace | None:
+        """Like `find`, but None where there is no store yet: none is made for a file that may be a mere source."""
+        root = self.root(target, cwd, home)
+        if root not in self._stores:
+            self._stores[root] = self._has_store(root)
+        return self.find(target, cwd, home) if self._stores[root] else None
+
     def root(self, target: bytes, cwd: bytes, home: bytes) -> bytes:
         """The top of the target's workspace; makes nothing.
 

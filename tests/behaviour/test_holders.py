@@ -148,7 +148,9 @@ def test_a_script_that_closes_all_its_descriptors_is_built(project: Project) -> 
     project.write("b.do", "echo b\n")
     project.write(
         "x.do",
-        '#!/usr/bin/env bash\nfor f in {3..1023}; do eval "exec $f>&-"; done\nunset MAKEFLAGS\nredo-ifchange b\ncat b\n',
+        "#!/usr/bin/env bash\n"
+        'for f in {3..1023}; do eval "exec $f>&-"; done\n'
+        "unset MAKEFLAGS\nredo-ifchange b\ncat b\n",
     )
     assert project.redo("x") == ["x", "b"]
     assert project.read("x") == "b\n"

@@ -1,4 +1,4 @@
-"""Projects for the tests of what redo means: all on one server for each client, so that a test costs only its builds."""
+"""Projects for the tests of what redo means: on one server for each client, so that a test costs only its builds."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -53,6 +53,14 @@ def test_redo_of_itself_in_a_script_is_an_error(native_project: Project) -> None
     assert_reported(result.stderr, "x -> x")
 
 
+@pytest.mark.parametrize("command", ["redo", "redo-ifchange"])
+def test_a_cycle_through_a_cleared_environment_is_an_error(native_project: Project, command: str) -> None:
+    native_project.write("x.do", f'env -i PATH="$PATH" REDOD_SOCKET="$REDOD_SOCKET" sh -c "{command} x; exit"')
+    result = native_project.run("redo", "x")
+    assert result.returncode == 1
+    assert_reported(result.stderr, "x -> x")
+
+
 def test_a_cycle_through_two_spellings_is_an_error(native_project: Project) -> None:
     native_project.write("sub/a.do", "redo-ifchange ../link/a")
     (native_project.path / "link").symlink_to("sub")

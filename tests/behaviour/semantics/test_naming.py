@@ -9,7 +9,7 @@ from tests.behaviour.conftest import Project
 
 ODD = {
     "a space": b"a b",
-    "quotes": b"it's \"so\"",
+    "quotes": b'it\'s "so"',
     "a dollar and a star": b"$x*",
     "a backslash": b"back\\slash",
     "bytes that are not UTF-8": b"caf\xe9\xff",
@@ -102,6 +102,13 @@ def test_all_spellings_in_scripts_are_one_target(native_project: Project) -> Non
         native_project.write(f"use{number}.do", f"redo-ifchange {spelling}")
     native_project.run("redo", *[f"use{number}" for number in range(len(SPELLINGS))], check=True)
     assert native_project.read("runs") == "run\n"
+
+
+def test_a_working_directory_reached_through_a_link_makes_no_other_target(native_project: Project) -> None:
+    native_project.write("sub/x.do", "echo made")
+    (native_project.path / "link").symlink_to("sub")
+    native_project.run("sh", "-c", "cd link && redo x", check=True)
+    assert native_project.redo("sub/x") == []
 
 
 def test_a_path_that_leaves_the_working_directory_is_the_same_target(native_project: Project) -> None:

@@ -175,9 +175,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-def test_a_script_that_breaks_a_rule_fails_with_advice_and_leaves_nothing_behind(
-    project: Project, broken: str
-) -> None:
+def test_a_script_that_breaks_a_rule_fails_with_advice_and_leaves_nothing_behind(project: Project, broken: str) -> None:
     script, status, advice = BROKEN[broken]
     project.write("x.do", script)
     result = project.run("redo", "x")
@@ -208,9 +206,7 @@ def test_a_target_that_its_script_wrote_itself_is_built_again_once_the_script_is
 
 
 @pytest.mark.parametrize("script", ["echo made", "ln -s y $3 2>/dev/null || echo made"])
-def test_a_target_in_a_directory_that_does_not_exist_fails_with_209_and_says_so(
-    project: Project, script: str
-) -> None:
+def test_a_target_in_a_directory_that_does_not_exist_fails_with_209_and_says_so(project: Project, script: str) -> None:
     project.write("default.do", script)
     result = project.run("redo", "no/where/x")
     assert result.returncode == 1

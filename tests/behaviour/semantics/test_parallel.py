@@ -1,22 +1,10 @@
 """How many scripts run at a time, and in which order they start."""
 
 import os
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from tests.behaviour.conftest import PATIENCE, Project
-
-PEAK = """\
-import collections, sys
-running = peak = 0
-for line in open("events"):
-    running += 1 if line.startswith("+") else -1
-    peak = max(peak, running)
-print(peak)
-"""
 
 
 def log_events(project: Project) -> None:
@@ -32,17 +20,6 @@ def peak(project: Project) -> int:
         most = max(most, running)
     assert running == 0
     return most
-
-
-@contextmanager
-def gate(project: Project, name: str) -> Iterator[None]:
-    """A FIFO that scripts wait at, open for writing inside of the block, which the reader then sees the end of."""
-    os.mkfifo(project.path / name)
-    number = os.open(project.path / name, os.O_RDWR)
-    try:
-        yield
-    finally:
-        os.close(number)
 
 
 def test_j1_runs_everything_in_the_order_asked_with_all_below_it(project: Project) -> None:
@@ -109,15 +86,22 @@ def test_a_nested_j_is_warned_about_and_gets_a_pool_of_its_own(native_project: P
     assert b"-j2 below another redo" in result.stderr
 
 
-def test_two_sessions_each_run_though_the_pool_of_the_one_is_taken(native_project: Project) -> None:
-    native_project.write("a.do", "read x <gate; echo made")
-    native_project.write("b.do", "echo made")
-    with gate(native_project, "gate"):
-        waiting = native_project.start("redo", "a")
-        native_project.run("redo", "b", check=True)
-    (native_project.path / "gate").write_text("\n") if waiting.poll() is None else None
+def test_a_session_runs_though_another_has_all_tokens_of_the_pool(native_project: Project) -> None:
+    # All of them wait in their scripts, as many as there are CPUs.
+    names = [f"{number}.wait" for number in range(len(os.sched_getaffinity(0)))]
+    native_project.run("mkfifo", *[name + end for name in names for end in (".begun", ".gate")], check=True)
+    native_project.write("default.wait.do", "echo >$1.begun; cat $1.gate")
+    native_project.write("x.do", "redo-ifchange y; cat y")
+    native_project.write("y.do", "echo y")
+    waiting = native_project.start("redo", *names)
+    for name in names:
+        native_project.read(f"{name}.begun")
+    native_project.run("redo", "x", check=True)
+    for name in names:
+        native_project.write(f"{name}.gate", name)
     waiting.communicate(timeout=PATIENCE)
-    assert native_project.read("b") == "made\n"
+    assert (waiting.returncode, native_project.read("x")) == (0, "y\n")
+    assert [native_project.read(name) for name in names] == names
 
 
 @pytest.mark.parametrize("options", [["-j1"], ["-j4"], []])
@@ -140,12 +124,8 @@ def test_a_wide_build_makes_every_target_once(native_project: Project) -> None:
 
 
 def test_a_deep_chain_is_built_and_checked(native_project: Project) -> None:
-    native_project.write("default.do", 'n=$1; test $n = 0 || redo-ifchange $((n - 1)); echo $n')
+    native_project.write("default.do", "n=$1; test $n = 0 || redo-ifchange $((n - 1)); echo $n")
     native_project.run("redo-ifchange", "150", check=True)
     assert native_project.redo("150") == []
     native_project.write("0.do", "echo better")
     assert native_project.redo("150") == [str(number) for number in range(150, -1, -1)]
-
-
-def terminate(process: "subprocess.Popen[bytes]") -> None:
-    process.communicate(timeout=PATIENCE)

@@ -54,7 +54,7 @@ def test_a_dofile_may_be_a_symbolic_link(native_project: Project) -> None:
 
 
 def test_a_dofile_may_be_a_target(native_project: Project) -> None:
-    native_project.write("x.do.do", "redo-ifchange text; echo \"echo $(cat text)\"")
+    native_project.write("x.do.do", 'redo-ifchange text; echo "echo $(cat text)"')
     native_project.write("text", "one")
     native_project.redo("x.do")
     assert native_project.redo("x") == ["x"]

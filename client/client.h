@@ -1,0 +1,86 @@
+/*
+ * What the files of the client share, and the bytes of a frame (docs/protocol.md), which go both ways. Compile them all
+ * with REDOD_VERSION defined.
+ */
+
+#ifndef CLIENT_H
+#define CLIENT_H
+
+#define _GNU_SOURCE
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+
+#ifndef REDOD_VERSION
+#error "REDOD_VERSION is not defined: compile with -DREDOD_VERSION='\"1.2.3\"'"
+#endif
+
+enum { FAILED = 1, USAGE = 2 }; /* exit statuses */
+
+/* ---- standard.c ------------------------------------------------------------------------------------------------- */
+
+extern const char *command; /* the name we were called by */
+
+extern struct standard {
+    unsigned open;      /* bit n: descriptor n (0-2) was open when we started */
+    unsigned terminals; /* bit n: it is a terminal */
+    struct winsize size;
+} standard;
+
+__attribute__((noreturn, format(printf, 2, 3))) void fail(int status, const char *format, ...);
+__attribute__((noreturn)) void die_by(int number);
+void examine_standard_descriptors(void);
+void occupy_standard_descriptors(void);
+void write_output(int fd, const unsigned char *data, size_t size);
+
+/* ---- place.c ---------------------------------------------------------------------------------------------------- */
+
+__attribute__((format(printf, 2, 3))) void make_path(char path[PATH_MAX], const char *format, ...);
+const char *bindir(void);
+bool check_private(const char *directory);
+const char *socket_path(const char **directory);
+const char *log_path(const char *path);
+
+/* ---- connect.c -------------------------------------------------------------------------------------------------- */
+
+int connect_server(const char *path);
+int listen_at(const char *path);
+
+/* ---- start.c: `directory` as socket_path gives it --------------------------------------------------------------- */
+
+int start_server(const char *path, const char *directory);
+__attribute__((noreturn)) void run_server(char **arguments, const char *path, const char *directory);
+__attribute__((noreturn)) void exec_server(char **arguments);
+
+/* ---- invoke.c, relay.c ------------------------------------------------------------------------------------------ */
+
+const char *working_directory(void);
+void send_invocation(int server, char **arguments, const char *cwd);
+__attribute__((noreturn)) void relay(int connection, const char *path);
+
+/* ---- Frames ----------------------------------------------------------------------------------------------------- */
+
+enum { HEAD = 5 }; /* bytes before the payload */
+
+enum frame_type {
+    INVOKE = 1, SIGNAL = 2, STDIN = 3, WINSIZE = 4,
+    OUTPUT = 16, READ_STDIN = 17, EXIT = 18, REFUSED = 19,
+};
+
+static inline void put(unsigned char *place, unsigned bytes, uint64_t value)
+{
+    while (bytes--) {
+        place[bytes] = (unsigned char)value;
+        value >>= 8;
+    }
+}
+
+static inline void put_head(unsigned char head[HEAD], enum frame_type type, size_t size)
+{
+    put(head, 4, size);
+    head[4] = (unsigned char)type;
+}
+
+#endif

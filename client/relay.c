@@ -1,0 +1,232 @@
+/*
+ * The time between the invocation and its end: what the server sends is written out or obeyed, standard input and
+ * signals go to it, all at the same time (docs/protocol.md). What was asked for is not known here.
+ */
+
+#include "client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { CHUNK = 65536, PAYLOAD_MAX = CHUNK + 1 };
+
+static int server; /* the connection; signal handlers need it, too */
+
+/* ---- Standard input, for those who ask -------------------------------------------------------------------------- */
+
+static struct {
+    bool asked, wanted;                /* READ_STDIN came; and the end was not sent yet */
+    size_t size, sent;                 /* of the frame on its way; equal when there is none */
+    unsigned char frame[HEAD + CHUNK];
+} input;
+
+/* A signal handler may send frames of its own, but never into the middle of one. */
+static volatile sig_atomic_t mid_frame, signal_waiting, resize_waiting;
+
+static void send_signal(int number);
+static void send_size(void);
+
+static void send_input(void)
+{
+    ssize_t n;
+
+    mid_frame = 1;
+    n = send(server, input.frame + input.sent, input.size - input.sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n > 0)
+        input.sent += (size_t)n;
+    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+        input.wanted = false; /* the server wants no more; what it says is read next */
+        input.sent = input.size;
+    }
+    if (input.sent < input.size)
+        return;
+    if (input.size == HEAD)
+        input.wanted = false;
+    mid_frame = 0;
+    if (signal_waiting)
+        send_signal(signal_waiting);
+    if (resize_waiting)
+        send_size();
+}
+
+static void read_input(void)
+{
+    ssize_t n = read(0, input.frame + HEAD, CHUNK);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n < 0)
+        fail(FAILED, "cannot read standard input: %s", strerror(errno));
+    put_head(input.frame, STDIN, (size_t)n);
+    input.size = HEAD + (size_t)n;
+    input.sent = 0;
+    send_input();
+}
+
+/*
+ * Both directions at once: a server that is busy writing to us may not be reading. Returns when there is something to
+ * receive.
+ */
+static void stream_input(void)
+{
+    while (input.wanted) {
+        bool sending = input.sent < input.size;
+        struct pollfd ready[] = {
+            {.fd = server, .events = (short)(sending ? POLLIN | POLLOUT : POLLIN)},
+            {.fd = sending ? -1 : 0, .events = POLLIN},
+        };
+
+        if (poll(ready, 2, -1) < 0)
+            continue;
+        if (ready[0].revents & ~POLLOUT)
+            return;
+        if (ready[0].revents & POLLOUT)
+            send_input();
+        if (ready[1].revents)
+            read_input();
+    }
+}
+
+/* ---- Signals ---------------------------------------------------------------------------------------------------- */
+
+static const int forwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+static bool caught[sizeof forwarded / sizeof *forwarded];
+
+static void send_signal(int number)
+{
+    unsigned char frame[HEAD + 1];
+
+    put_head(frame, SIGNAL, 1);
+    frame[HEAD] = (unsigned char)number;
+    signal_waiting = 0;
+    send(server, frame, sizeof frame, MSG_NOSIGNAL);
+}
+
+static void send_size(void)
+{
+    unsigned char frame[HEAD + 4];
+    struct winsize size;
+    int terminal = standard.terminals & 4 ? 2 : standard.terminals & 2 ? 1 : 0;
+
+    resize_waiting = 0;
+    if (ioctl(terminal, TIOCGWINSZ, &size) != 0)
+        return;
+    put_head(frame, WINSIZE, 4);
+    put(frame + HEAD, 2, size.ws_row);
+    put(frame + HEAD + 2, 2, size.ws_col);
+    send(server, frame, sizeof frame, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* The frame is sent from the handler, so that it also goes out while we are stuck writing to a full pipe. */
+static void on_signal(int number)
+{
+    int error = errno;
+
+    for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++)
+        if (caught[i])
+            signal(forwarded[i], SIG_DFL); /* the next one kills at once */
+    if (mid_frame)
+        signal_waiting = number;
+    else
+        send_signal(number);
+    errno = error;
+}
+
+static void on_resize(int number)
+{
+    int error = errno;
+
+    (void)number;
+    if (mid_frame)
+        resize_waiting = 1;
+    else
+        send_size();
+    errno = error;
+}
+
+/* Only now, with the invocation sent: until here to die is the right answer to a signal. */
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_NODEFER}, old;
+
+    for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++) {
+        sigaction(forwarded[i], NULL, &old);
+        caught[i] = old.sa_handler != SIG_IGN;
+        if (caught[i])
+            sigaction(forwarded[i], &action, NULL);
+    }
+    action = (struct sigaction){.sa_handler = on_resize, .sa_flags = SA_RESTART};
+    if (standard.terminals)
+        sigaction(SIGWINCH, &action, NULL);
+}
+
+/* ---- What the server says --------------------------------------------------------------------------------------- */
+
+__attribute__((noreturn)) static void refuse_frame(unsigned type, size_t size)
+{
+    fail(FAILED, "the server sent a frame of type %u and %zu bytes that this client does not know; "
+         "stop the server (redod stop) and try again", type, size);
+}
+
+static void obey(unsigned type, const unsigned char *payload, size_t size)
+{
+    if (type == OUTPUT && size >= 1 && (payload[0] == 1 || payload[0] == 2))
+        write_output(payload[0], payload + 1, size - 1);
+    else if (type == READ_STDIN && size == 0 && !input.asked)
+        input.asked = input.wanted = true;
+    else if (type == EXIT && size == 2 && payload[0] == 0)
+        _exit(payload[1]);
+    else if (type == EXIT && size == 2 && payload[0] == 1)
+        die_by(payload[1]);
+    else if (type == REFUSED && size >= 1)
+        fail(payload[0], "%.*s", (int)(size - 1), (const char *)payload + 1);
+    else
+        refuse_frame(type, size);
+}
+
+/* Obeys the frames that are complete; returns how many bytes they took. */
+static size_t obey_all(const unsigned char *data, size_t size)
+{
+    size_t used = 0;
+
+    while (size - used >= HEAD) {
+        const unsigned char *head = data + used;
+        size_t length = (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
+
+        if (length > PAYLOAD_MAX)
+            refuse_frame(head[4], length);
+        if (size - used < HEAD + length)
+            break;
+        obey(head[4], head + HEAD, length);
+        used += HEAD + length;
+    }
+    return used;
+}
+
+void relay(int connection, const char *path)
+{
+    static unsigned char data[2 * (HEAD + PAYLOAD_MAX)];
+    size_t size = 0;
+
+    server = connection;
+    catch_signals();
+    for (;;) {
+        size_t used;
+        ssize_t n;
+
+        stream_input();
+        n = recv(server, data + size, sizeof data - size, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            fail(FAILED, "the server ended without an answer; see %s, then try again", log_path(path));
+        size += (size_t)n;
+        used = obey_all(data, size);
+        size -= used;
+        memmove(data, data + used, size);
+    }
+}
