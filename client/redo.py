@@ -1,7 +1,7 @@
 #!/bin/sh
 # fmt: off
 """":
-# The thin client of redod in Python, for where there is no C compiler: the same as redo.c beside it, part by part.
+# The thin client of redod in Python, for where there is no C compiler: the same as the C files beside it, part by part.
 # It is installed under every command name. It hands its invocation to the server, relays what comes back and ends as
 # the server says (docs/protocol.md); what the commands mean is not known here. Every import costs each call of a build,
 # so there are only built-in modules. To Python this is a docstring; sh runs it to find the interpreter of this install:

@@ -31,9 +31,7 @@ class ObserveFailed(NamedTuple):
 
 
 class JobStarted(NamedTuple):
-    """`before`: the target when the script started; `started_ns`: that moment by the file system's clock, in
-    nanoseconds.
-    """
+    """`before`: the target when the script started; `started_ns`: that moment by the wall clock, in nanoseconds."""
 
     job: "Job"
     before: Stamp

@@ -147,7 +147,7 @@ class Job:
         self.before: Stamp = MISSING
         """The target as it was when the script started."""
         self.started_ns = 0
-        """When the script started, by the clock of the file system, in nanoseconds."""
+        """When the script started, by the wall clock, in nanoseconds. The files' own clock may lag behind by a tick."""
         self.exit_status: int | None = None
         self.pipe_closed = False
         self.cancelled = False

@@ -58,10 +58,11 @@ class Client:
 
 
 def compile_client(target: Path, *options: str) -> None:
-    """Build redo.c with warnings as errors."""
+    """Build the native client with warnings as errors."""
     assert COMPILER
     version = f'-DREDOD_VERSION="{__version__}"'
-    command = [COMPILER, "-std=gnu11", "-O2", *WARNINGS, *options, version, "-o", str(target), str(SOURCES / "redo.c")]
+    sources = sorted(map(str, SOURCES.glob("*.c")))
+    command = [COMPILER, "-std=gnu11", "-O2", *WARNINGS, *options, version, "-o", str(target), *sources]
     subprocess.run(command, check=True)
 
 
