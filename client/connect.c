@@ -28,7 +28,7 @@ static int bind_to(int fd, const struct sockaddr_un *address)
     return bind(fd, (const struct sockaddr *)address, sizeof *address);
 }
 
-/* Calls connect or bind with the path, a long one through a descriptor of its directory (unix(7): 108 bytes at most). */
+/* Calls connect or bind with the path, a long one by a descriptor of its directory (unix(7): at most 108 bytes). */
 static int call_with_address(address_call *call, int fd, const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

@@ -1,6 +1,7 @@
 /*
  * The invocation: what the caller gave us (arguments, directory, environment, umask, limits, descriptors 0-2) as the
- * one INVOKE frame of docs/protocol.md, sent without copying what is long. What the server makes of it is not known here.
+ * one INVOKE frame of docs/protocol.md, sent without copying what is long. What the server makes of it is not known
+ * here.
  */
 
 #include "client.h"

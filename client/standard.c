@@ -47,7 +47,7 @@ void die_by(int number)
     _exit(128 + number); /* a signal whose default is not to kill */
 }
 
-/* Finds out which are open and which are terminals, with one call each. The size is that of standard error's terminal. */
+/* Finds out which are open and which are terminals, with one call each. The size is that of the last terminal. */
 void examine_standard_descriptors(void)
 {
     for (int fd = 0; fd <= 2; fd++) {

@@ -91,8 +91,8 @@ static void close_from(int first)
 }
 
 /*
- * Passes the listening socket on as systemd does: sd_listen_fds(3). Ignored and blocked signals are the caller's, not the
- * server's.
+ * Passes the listening socket on as systemd does: sd_listen_fds(3). Ignored and blocked signals are the caller's, not
+ * the server's.
  */
 static void prepare_server(int listening, const char *path)
 {

@@ -8,6 +8,7 @@ what may outlive a target that was committed.
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
@@ -36,6 +37,28 @@ class Marks(NamedTuple):
     pipe: int
 
 
+class Group(NamedTuple):
+    """A job's process group. `is_reaped`: its script is. `latest`: when its end began, in ticks since boot.
+
+    A process that is just ending has lost its environment and descriptors, but not its group: nothing else marks it.
+    """
+
+    number: int
+    is_reaped: bool
+    latest: int
+
+    def members(self, seen: Iterable[Process]) -> set[Process]:
+        """Those of the job among `seen`.
+
+        The number is not given to another process while the group has members. When it has none any more, it may name a
+        stranger's group: one that has its leader, or whose members are younger than the end of ours.
+        """
+        found = {process for process in seen if process.group == self.number}
+        if self.is_reaped and any(process.pid == self.number for process in found):
+            return set()
+        return {process for process in found if not self.is_reaped or process.started <= self.latest}
+
+
 async def end(job: Running, marks: Marks, grace: float = GRACE) -> frozenset[int]:
     """End a job's processes: SIGTERM, SIGKILL after `grace` seconds, until none is left.
 
@@ -49,8 +72,10 @@ async def end(job: Running, marks: Marks, grace: float = GRACE) -> frozenset[int
     # The fast way first: most jobs are one process group and are gone before the scan has begun.
     group = job.pid if job.signal_group(signal.SIGTERM) and job.signal_group(signal.SIGCONT) else 0
     began = loop.time()
+    latest = int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
     while True:
-        found = await asyncio.to_thread(find_processes, marks, frozenset(known), job.pid if job.status is None else 0)
+        members = Group(job.pid, job.status is not None, latest)
+        found = await asyncio.to_thread(find_processes, marks, frozenset(known), members)
         force = loop.time() >= began + grace
         if force:
             # All at once: one that sees another's end might still do what follows in its script.
@@ -67,18 +92,16 @@ async def end(job: Running, marks: Marks, grace: float = GRACE) -> frozenset[int
         await _wait_for_ends(waited_for, _LAST_WAIT if force else began + grace - loop.time())
 
 
-def find_processes(marks: Marks, known: frozenset[Identity], group: int) -> set[Process]:
+def find_processes(marks: Marks, known: frozenset[Identity], group: Group) -> set[Process]:
     """All live processes of a job. Call it in a thread: it takes some 40 us for each process of the machine.
 
-    `known`: processes of the job that have been found before. `group`: the job's process group while its script is not
-    reaped, else 0; then it is followed only through a member that is known or marked.
+    `known`: processes of the job that have been found before.
     """
     own = os.getpid()
     seen = [process for process in processes() if process.pid != own]
+    members = group.members(seen)
     marked = {
-        process
-        for process in seen
-        if process.identity in known or (group and process.group == group) or _is_marked(process, marks)
+        process for process in seen if process.identity in known or process in members or _is_marked(process, marks)
     }
     return {process for process in _with_relatives(marked, seen) if process.is_live}
 

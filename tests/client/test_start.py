@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from fcntl import F_DUPFD, fcntl
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def test_the_server_gets_its_socket_and_nothing_else(
     kept = {b"HOME": b"/h\xff", b"USER": b"u", b"LOGNAME": b"l", b"LANG": b"C", b"LC_TIME": b"C", b"TZ": b"UTC"}
     kept |= {b"TMPDIR": b"/t", b"XDG_STATE_HOME": b"/s", b"CI": b"1", b"REDOD_X": b"a=b"}
     extra_fd = os.open("/", os.O_RDONLY)
-    os.dup2(extra_fd, 77)
+    high_fd = fcntl(extra_fd, F_DUPFD, 500)
 
     def disturb() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -76,9 +77,9 @@ def test_the_server_gets_its_socket_and_nothing_else(
 
     result = install.run(
         "redo-ifchange", env=env | kept | {b"SECRET": b"s", b"HOMER": b"h", b"PWD": b"/"},
-        pass_fds=[extra_fd, 77], close_fds=True, preexec_fn=disturb, umask=0o002,
+        pass_fds=[extra_fd, high_fd], close_fds=True, preexec_fn=disturb, umask=0o002,
     )  # fmt: skip
-    os.close(77)
+    os.close(high_fd)
     os.close(extra_fd)
     (facts,) = read(reports)
     path = socket_of(install, env)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from redod.jobs.ending import Marks, end, find_processes
-from redod.jobs.holders import read_process
+from redod.jobs.ending import Group, Marks, end, find_processes
+from redod.jobs.holders import Process, read_process
 from redod.jobs.process import JobProcess, Order, Spawner
 
 TOKEN = b"8b1f0c7c-of-this-test-%d" % os.getpid()
@@ -140,7 +140,7 @@ def test_a_script_may_clean_up_when_it_is_ended(run: Run, tmp_path: Path) -> Non
 def test_what_does_not_belong_to_the_job_is_left_alone(run: Run, tmp_path: Path) -> None:
     async def test() -> None:
         work = Work(tmp_path, FOREVER + b" & echo $! >ready; wait")
-        found = {process.pid for process in find_processes(work.marks, frozenset(), work.job.pid)}
+        found = {process.pid for process in find_processes(work.marks, frozenset(), Group(work.job.pid, False, 0))}
         assert found == {work.job.pid, *work.pids}
         assert await work.end() == frozenset()
 
@@ -161,3 +161,14 @@ def test_ending_a_job_that_is_gone_does_nothing(run: Run, tmp_path: Path) -> Non
         assert await work.end() == frozenset()
 
     run(test())
+
+
+def test_an_ending_process_is_known_by_its_group_after_the_script_was_reaped() -> None:
+    ending = Process(101, 1, 100, 100, 50, b"S", b"sleep")
+    younger = ending._replace(pid=102, started=61)
+    assert Group(100, True, 60).members([ending, younger]) == {ending}
+
+
+def test_a_strangers_group_of_the_same_number_is_left_alone() -> None:
+    leader = Process(100, 1, 100, 100, 50, b"S", b"sh")
+    assert Group(100, True, 60).members([leader, leader._replace(pid=101)]) == set()
