@@ -11,9 +11,9 @@ import logging
 import os
 import signal
 import time
-from asyncio import AbstractEventLoop, to_thread
+from asyncio import AbstractEventLoop, TimerHandle, to_thread
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import assert_never
 
 from redod.core import events
@@ -22,10 +22,11 @@ from redod.core.check import Check
 from redod.core.graph import Graph, Kind, Node
 from redod.core.model import Call, Job, Session
 from redod.core.outcome import InstallStdout, InstallTemporary, LeaveTarget, Outcome, RemoveTarget
-from redod.core.paths import name_of
+from redod.core.moves import clients_of
+from redod.core.paths import name_of, relative
 from redod.core.scheduler import Scheduler
 from redod.core.stamps import MISSING, Moment, Stamp
-from redod.core.verdicts import Verdict
+from redod.core.verdicts import Reason, Verdict
 from redod.engine.client import Client
 from redod.engine.environment import Identity, job_environment
 from redod.engine.run import Run
@@ -50,7 +51,8 @@ _KEEP_CAPTURES = 1.0
 """Seconds after the last job in which its capture file may be used again."""
 _LARGE = 1 << 20
 """Bytes above which a captured stdout is copied in a thread."""
-_log = logging.getLogger(__name__)
+_MANY = 1000
+"""Paths above which others get a turn while they are looked at."""
 
 
 class Engine:
@@ -77,6 +79,7 @@ class Engine:
         self._events: deque[events.Event] = deque()
         self._busy = False
         self._on_end: dict[Session, Callable[[], None]] = {}
+        self._letting_go: TimerHandle | None = None
 
     def on_end(self, session: Session, callback: Callable[[], None]) -> None:
         """Call back when nothing of the session is left."""
@@ -88,7 +91,9 @@ class Engine:
 
     def run_around(self, pid: int) -> Run | None:
         """The running job that a process descends from: how a call that has lost its token (`env -i`) is known."""
-        runs = {run.process.pid: run for run in self.runs.values() if run.process is not None}
+        # Once a script has been reaped its pid may be anybody's, and what it left behind descends from it no more.
+        running = (run for run in self.runs.values() if run.process is not None and run.process.status is None)
+        runs = {run.process.pid: run for run in running if run.process is not None}
         while runs and pid > 1:
             if pid in runs:
                 return runs[pid]
@@ -108,9 +113,10 @@ class Engine:
         """Check targets as a new session would; nothing is built."""
         epoch = self.scheduler.world.next_epoch()
         verdicts: dict[Node, Verdict] = {}
+        outdated: dict[Node, tuple[int, Reason]] = {}
         deadline = time.monotonic() + SLICE
         for node in nodes:
-            check = Check(self.graph, node, epoch)
+            check = Check(self.graph, node, epoch, outdated=outdated)
             while isinstance(result := check.run(), list):
                 now = time.time_ns()
                 check.observed(self._stamps(result, now), Moment(epoch, now))
@@ -138,6 +144,14 @@ class Engine:
             return
         self._busy = False
 
+    async def _carry_out(self, order: Coroutine[object, object, None]) -> None:
+        """An order that takes long: the core waits for the event that it ends with."""
+        try:
+            await order
+        except Exception:
+            _log.exception("internal error; the server ends")
+            self._fail()
+
     def _fail(self) -> None:
         """An order was carried out in part, so nothing here can be trusted: end. What was recorded is in the stores."""
         self.is_broken = True
@@ -150,8 +164,11 @@ class Engine:
 
     def _obey(self, instruction: do.Instruction) -> None:
         match instruction:
-            case do.Observe():
-                self._events.append(self._observe(instruction))
+            case do.Observe(_, paths):
+                if len(paths) > _MANY:
+                    self.tasks.start(self._carry_out, self._observe_many(instruction))
+                else:
+                    self._events.append(self._observe(instruction))
             case do.Reply(call, status):
                 client(call).reply(status)
             case do.StartJob(job, _):
@@ -169,7 +186,7 @@ class Engine:
             case do.ShowUnchanged(call, node):
                 client(call).log.unchanged(node.path)
             case do.Explain(call, node, reason):
-                self._explain(call, node.path, reason.text(client(call).setting.cwd))
+                self._explain(client(call), node.path, reason)
             case do.Complain(call, text):
                 client(call).complain(text)
             case do.Remark(job, text):
@@ -190,6 +207,19 @@ class Engine:
         except ObserveError as error:
             return events.ObserveFailed(order.subject, str(error))
 
+    async def _observe_many(self, order: do.Observe) -> None:
+        """In pieces. As in one piece, a path may have changed by the time the last one is looked at."""
+        now = time.time_ns()
+        stamps: list[Stamp] = []
+        try:
+            for start in range(0, len(order.paths), _MANY):
+                stamps += self._stamps(order.paths[start : start + _MANY], now)
+                await asyncio.sleep(0)
+        except ObserveError as error:
+            self.post(events.ObserveFailed(order.subject, str(error)))
+        else:
+            self.post(events.Observed(order.subject, stamps, now))
+
     def _stamps(self, paths: list[bytes], now: int) -> list[Stamp]:
         find = self.graph.find
         stamps = []
@@ -202,9 +232,9 @@ class Engine:
         return stamps
 
     def _start(self, job: Job) -> None:
-        caller = self._starter(job)
-        parent = job.want.calls[0].job if job.want.calls else None
-        depth = self.runs[parent].depth + 1 if parent in self.runs else 0
+        asking = clients_of(job.want.calls[0])[0]
+        caller = client(asking)
+        depth = self.runs[asking.job].depth + 1 if asking.job in self.runs else 0
         home, trouble = self._home(job, caller)
         run = Run(job, caller, depth, home.directory if home is not None else None, self)
         self.runs[job] = run
@@ -259,13 +289,6 @@ class Engine:
         environment = job_environment(setting.environment, identity, self._commands, self.socket)
         return Order(argv, dofile.directory, environment, setting.umask, stdout, setting.limits)
 
-    @staticmethod
-    def _starter(job: Job) -> Client:
-        call = job.want.calls[0]
-        while call.owner is not None:
-            call = call.owner.calls[0]
-        return client(call)
-
     def _examine(self, job: Job) -> events.Event:
         run = self.runs[job]
         try:
@@ -276,7 +299,7 @@ class Engine:
     def _install(self, job: Job, outcome: Outcome) -> None:
         run = self.runs[job]
         if isinstance(outcome, InstallStdout) and os.fstat(run.stdout).st_size > _LARGE:
-            self.tasks.start(self._install_large, job)
+            self.tasks.start(self._carry_out, self._install_large(job))
             return
         self._events.append(self._put_in_place(job, outcome))
 
@@ -287,7 +310,7 @@ class Engine:
                 outputs.stage_stdout, job.node.path, run.temporary, run.stdout, run.client.setting.umask
             )
             self.post(self._commit(job, staged))
-        except (OutputError, StoreError) as error:
+        except (OutputError, StoreError, ObserveError) as error:
             self.post(events.InstallFailed(job, str(error)))
 
     def _put_in_place(self, job: Job, outcome: Outcome) -> events.Event:
@@ -327,8 +350,8 @@ class Engine:
         run.close()
         if run.capture is not None:
             self._captures.give_back(run.capture)
-        if not self.runs:
-            self.loop.call_later(_KEEP_CAPTURES, self._let_go_of_captures)
+        if not self.runs and self._letting_go is None:
+            self._letting_go = self.loop.call_later(_KEEP_CAPTURES, self._let_go_of_captures)
         if job.cancelled:
             # Nobody waits for it any more, and the target's last whole log stays.
             run.log.give_up()
@@ -341,18 +364,19 @@ class Engine:
         self.stores.sweep_later(run.temporary)
 
     def _let_go_of_captures(self) -> None:
+        self._letting_go = None
         if not self.runs:
             # An open file would keep its file system from being unmounted.
             self._captures.close_all()
 
-    def _explain(self, call: Call, path: bytes, reason: str) -> None:
-        caller = client(call)
+    def _explain(self, caller: Client, path: bytes, reason: Reason) -> None:
         if caller.debug:
-            name = os.fsdecode(os.path.relpath(path, caller.setting.cwd))
-            caller.log.note(os.fsencode(f"redo: {name} is out of date: {reason}"))
+            cwd = caller.setting.cwd
+            name = os.fsdecode(relative(path, cwd))
+            caller.log.note(os.fsencode(f"redo: {name} is out of date: {reason.text(cwd)}"))
 
     def _kill(self, job: Job) -> None:
-        self.tasks.start(self._kill_run, self.runs[job])
+        self.tasks.start(self._carry_out, self._kill_run(self.runs[job]))
 
     async def _kill_run(self, run: Run) -> None:
         process = run.process
@@ -376,7 +400,7 @@ class Engine:
         """End all jobs and give everything back."""
         for session in list(self.scheduler.world.sessions):
             self.post(events.SessionCancelled(session))
-        await self.tasks.wait_empty()
+        await self.tasks.wait_empty(cut_short=self.is_broken)
         self.stores.close_all()
         self._captures.close_all()
         self._spawner.close()

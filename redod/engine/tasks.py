@@ -36,9 +36,9 @@ class Tasks:
         finally:
             self._waiting.discard(task)
 
-    async def wait_empty(self) -> None:
-        """Cut short what may be; return when all are over."""
-        for task in self._waiting:
+    async def wait_empty(self, cut_short: bool = False) -> None:
+        """Cut short what may be, or all of them; return when they are over."""
+        for task in self._running if cut_short else self._waiting:
             task.cancel()
         while self._running:
             await asyncio.wait(self._running)
