@@ -73,6 +73,9 @@ def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
 async def _serve() -> None:
     """Start, serve, stop."""
     loop = asyncio.get_running_loop()
+    # A lease on a capture file that somebody opens at that very moment is told by SIGIO, which would end the server. A
+    # handler, since jobs would inherit an ignored signal.
+    signal.signal(signal.SIGIO, lambda *_: None)
     listener, place = listening_socket()
     _raise_descriptor_limit()
     server = _start(loop, listener, place)

@@ -14,6 +14,13 @@ class UsageError(RedodError):
     status = 2
 
 
+class InternalError(RedodError):
+    """A mistake of ours, whose traceback is in the server's log."""
+
+    def __init__(self) -> None:
+        super().__init__("internal error of redod; its log, beside the socket that `redod socket` names, tells more")
+
+
 class BadNameError(RedodError):
     """A target name that no file can have, or that we refuse: empty, or with a newline in it."""
 

@@ -6,7 +6,7 @@ import time
 from pydantic import BaseModel
 
 from redod import __version__
-from redod.commands.context import Attendant, Context
+from redod.commands.context import Attendant, Context, Errand
 from redod.core.paths import show
 from redod.core.states import JobState
 from redod.errors import UsageError
@@ -64,7 +64,7 @@ def redod(context: Context) -> Attendant | None:
         case (b"stop",):
             context.daemon.stop(context.link)
         case (b"release", directory):
-            context.engine.tasks.start(_release, context, directory)
+            return Errand(context, _release, context, directory)
         case _:
             raise UsageError(
                 "usage: redod run | status [--json] | stop | socket | units [--print | --write [DIRECTORY]]"

@@ -5,7 +5,7 @@ import os
 from pydantic import ValidationError
 
 from redod.commands.context import Attendant, Context
-from redod.errors import RedodError, UsageError
+from redod.errors import InternalError, RedodError, UsageError
 from redod.session.caller import Caller
 from redod.session.handover import open_stores
 from redod.session.options import BuildOptions
@@ -63,7 +63,7 @@ async def _open_and_build(context: Context, caller: Caller, targets: list[bytes]
     except RedodError as error:
         caller.refuse(str(error))
     except Exception:
-        caller.refuse("internal error; the log of the server (see redod status) tells more")
+        caller.refuse(str(InternalError()))
         raise
     else:
         caller.build(targets, force=force)

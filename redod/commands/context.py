@@ -1,7 +1,9 @@
 """What every command gets: the client's invocation and the server around it."""
 
 import getopt
+import logging
 import os
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -10,10 +12,12 @@ from redod.commands.usage import USAGE
 from redod.engine.client import Setting
 from redod.engine.engine import Engine
 from redod.engine.run import Run
-from redod.errors import BadNameError, RedodError, UsageError
-from redod.files import observe
+from redod.errors import InternalError, RedodError, UsageError
+from redod.files.observe import canonical
 from redod.protocol.invocation import Invocation
 from redod.session.link import Link
+
+_log = logging.getLogger(__name__)
 
 
 class Attendant(Protocol):
@@ -58,9 +62,8 @@ class Context:
 
     def setting(self) -> Setting:
         call = self.invocation
-        environment = call.environment
-        home = _real(environment.get(b"HOME", b"") or os.path.expanduser(b"~"))
-        return Setting(environment, call.umask, call.limits, home, call.cwd)
+        home = _real(call.variable(b"HOME") or os.path.expanduser(b"~"))
+        return Setting(lambda: call.environment, call.umask, call.limits, home, call.cwd)
 
     def paths(self, names: list[bytes]) -> list[bytes]:
         """The canonical paths of these names.
@@ -70,10 +73,7 @@ class Context:
         cwd = self.invocation.cwd
         # A working directory comes from getcwd(3), which gives it without symbolic links.
         directories = {cwd: cwd}
-        try:
-            return [observe.canonical(name, cwd, directories) for name in names]
-        except observe.BadNameError as error:
-            raise BadNameError(str(error)) from error
+        return [canonical(name, cwd, directories) for name in names]
 
     def options(self, short: str = "", long: tuple[str, ...] = ()) -> tuple[list[tuple[str, str]], list[bytes]]:
         """Split the arguments into options and names; `--help` is answered here.
@@ -101,6 +101,30 @@ class Context:
         """Tell the user and end the client."""
         self.complain(str(error))
         self.link.exit(error.status)
+
+
+class Errand:
+    """A command that takes its time. Whatever happens its client is answered, and when that goes the work ends."""
+
+    def __init__(self, context: Context, work: Callable[..., Coroutine[object, object, None]], *arguments: object):
+        self._context = context
+        self._task = context.engine.tasks.start(self._do, work, *arguments)
+
+    def interrupt(self, number: int) -> None:
+        self.gone()
+        self._context.link.die(number)
+
+    def gone(self) -> None:
+        self._task.cancel()
+
+    async def _do(self, work: Callable[..., Coroutine[object, object, None]], *arguments: object) -> None:
+        try:
+            await work(*arguments)
+        except RedodError as error:
+            self._context.fail(error)
+        except Exception:
+            _log.exception("%s failed", self._context.name)
+            self._context.fail(InternalError())
 
 
 class HelpAsked(Exception):  # noqa: N818  (not an error: the client has been answered)

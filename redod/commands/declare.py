@@ -7,7 +7,7 @@ from redod.core import events
 from redod.core.paths import show
 from redod.engine.run import Run
 from redod.errors import RedodError, UsageError
-from redod.files.observe import ObserveError, observe
+from redod.files.observe import observe
 
 
 class OutsideError(RedodError):
@@ -21,10 +21,7 @@ def redo_ifcreate(context: Context) -> Attendant | None:
     _, names = context.options()
     run = _run(context)
     paths = context.paths(names)
-    try:
-        existing = [name for name, path in zip(names, paths, strict=True) if observe(path).exists]
-    except ObserveError as error:
-        raise RedodError(str(error)) from error
+    existing = [name for name, path in zip(names, paths, strict=True) if observe(path).exists]
     if existing:
         raise RedodError(f"{show(existing[0])} exists already; use redo-ifchange to depend on its content")
     context.engine.post(events.Created(run.job, paths))

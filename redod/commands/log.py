@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from redod.commands.context import Attendant, Context
+from redod.commands.context import Attendant, Context, Errand
 from redod.core.paths import relative, show
 from redod.errors import RedodError, UsageError
 from redod.logs.joblog import JobLog
@@ -19,14 +19,12 @@ def redo_log(context: Context) -> Attendant | None:
     chosen = {option.lstrip("-")[0] for option, _ in found}
     if not names:
         raise UsageError("needs a target; see redo-log --help")
-    shown = _Shown(context, context.paths(names), "r" in chosen, "u" in chosen, "f" in chosen)
-    context.engine.tasks.start(shown.start)
-    return shown
+    return _Shown(context, context.paths(names), "r" in chosen, "u" in chosen, "f" in chosen)
 
 
-class _Shown:
+class _Shown(Errand):
     def __init__(self, context: Context, paths: list[bytes], recursive: bool, unchanged: bool, follow: bool) -> None:
-        self._context = context
+        super().__init__(context, self._start)
         self._paths = paths
         self._recursive = recursive
         self._unchanged = unchanged
@@ -34,24 +32,17 @@ class _Shown:
         self._screen: Screen | None = None
         self._root = JobLog(context.invocation.cwd)
 
-    def interrupt(self, number: int) -> None:
-        self.gone()
-        self._context.link.die(number)
-
     def gone(self) -> None:
+        super().gone()
         if self._screen is not None:
             self._screen.close()
 
-    async def start(self) -> None:
+    async def _start(self) -> None:
         context = self._context
         engine, setting = context.engine, context.setting()
         engine.stores.look_again()
-        try:
-            await open_stores(engine, context, self._paths, setting)
-            self._check_known()
-        except RedodError as error:
-            context.fail(error)
-            return
+        await open_stores(engine, context, self._paths, setting)
+        self._check_known()
         running = self._running() if self._follow else []
         if running:
             for log in running:

@@ -3,13 +3,13 @@
 import os
 from collections.abc import Callable, Iterable
 
-from redod.commands.context import Attendant, Context
+from redod.commands.context import Attendant, Context, Errand
 from redod.core.dofiles import candidates
 from redod.core.graph import DepKind, Kind, Node
 from redod.core.paths import join, relative
 from redod.core.verdicts import Clean, Source
 from redod.engine.stores import OpenWorkspace
-from redod.errors import RedodError, UsageError
+from redod.errors import UsageError
 from redod.session.handover import open_stores
 
 _PIECE = 1000
@@ -34,24 +34,21 @@ def redo_whichdo(context: Context) -> Attendant | None:
 
 def redo_targets(context: Context) -> Attendant | None:
     """List the known targets."""
-    _list(context, _targets)
-    return None
+    return _list(context, _targets)
 
 
 def redo_sources(context: Context) -> Attendant | None:
     """List the known sources."""
-    _list(context, _sources)
-    return None
+    return _list(context, _sources)
 
 
 def redo_ood(context: Context) -> Attendant | None:
     """List the targets that are out of date."""
     _no_names(context)
-    context.engine.tasks.start(_ood, context)
-    return None
+    return Errand(context, _ood, context)
 
 
-def _list(context: Context, select: Callable[[Context, OpenWorkspace], Iterable[Node]]) -> None:
+def _list(context: Context, select: Callable[[Context, OpenWorkspace], Iterable[Node]]) -> Attendant:
     _no_names(context)
 
     async def answer() -> None:
@@ -59,7 +56,7 @@ def _list(context: Context, select: Callable[[Context, OpenWorkspace], Iterable[
         if workspace is not None:
             _print(context, select(context, workspace))
 
-    context.engine.tasks.start(answer)
+    return Errand(context, answer)
 
 
 def _targets(context: Context, workspace: OpenWorkspace) -> Iterable[Node]:
@@ -89,11 +86,7 @@ async def _workspace(context: Context) -> OpenWorkspace | None:
     # A name that exists, so that no store is made where there is none.
     inside = [join(setting.cwd, b".")]
     engine.stores.look_again()
-    try:
-        await open_stores(engine, context, inside, setting)
-    except RedodError as error:
-        context.fail(error)
-        return None
+    await open_stores(engine, context, inside, setting)
     workspace = engine.stores.below(setting.cwd)
     if workspace is None:
         _print(context, ())

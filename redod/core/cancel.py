@@ -66,7 +66,6 @@ def _kill(world: World, job: Job) -> list[Call]:
 
 def cancel_session(world: World, session: Session) -> None:
     """The user does not want the session any more: its clients' calls leave; it ends when its jobs are gone."""
-    session.cancelled = True
     for call in list(session.calls):
         if call.job is None and call.owner is None:
             leave(world, call)

@@ -14,17 +14,25 @@ from redod.core.settle import settle
 from redod.core.stamps import Moment, Stamp, difference
 from redod.core.verdicts import Clean, Dirty, Reason, Source, Undecided, Verdict, Why
 
+_BATCH = 1000
+"""Paths to observe at a time: looking at all dependencies of a very wide target would keep others waiting."""
+
 
 class _Frame:
     """One target on the way down."""
 
-    __slots__ = ("better", "first", "index", "looked", "node")
+    __slots__ = ("better", "deps", "first", "index", "node", "passed_over", "unseen")
 
     def __init__(self, node: Node) -> None:
         self.node = node
+        self.deps = node.deps
+        """As they were when it was begun with."""
         self.index = -1
         """The dependency to judge next; -1: the target itself."""
-        self.looked = False
+        self.unseen: list[bytes] | None = None
+        """What is still to be observed before it can be judged; None: not known yet."""
+        self.passed_over: list[bytes] = []
+        """Names that would come before the recorded dofile and are not known to be absent."""
         self.better: bytes = b""
         """A name that now comes before the recorded dofile."""
         self.first: list[Node] = []
@@ -72,11 +80,14 @@ class Check:
         """A verdict on the root, or the paths that must be observed before there can be one."""
         while self._stack:
             frame = self._stack[-1]
-            if not frame.looked:
-                frame.looked = True
-                self._asked = self._to_observe(frame.node)
-                if self._asked:
-                    return self._asked
+            if frame.node.deps is not frame.deps:
+                # Another session has built it meanwhile, from things that this check may not have looked at.
+                frame = self._stack[-1] = _Frame(frame.node)
+            if frame.unseen is None:
+                frame.unseen = self._to_observe(frame)
+            if frame.unseen:
+                self._asked, frame.unseen = frame.unseen[:_BATCH], frame.unseen[_BATCH:]
+                return self._asked
             verdict = self._judge(frame)
             if verdict is not None:
                 self._results[frame.node] = verdict
@@ -96,12 +107,13 @@ class Check:
             node = self._graph.find(path)
             if node is not None:
                 self._settle(node, stamp, moment)
-        passed_over = self._passed_over(frame.node)
-        if not passed_over:
+        if not frame.passed_over:
             return
         seen = dict(zip(self._asked, stamps, strict=True))
-        for path in passed_over:
-            if path in seen and seen[path].exists and not seen[path].is_directory:
+        for path in frame.passed_over:
+            if path not in seen:
+                continue
+            if seen[path].leads_to_file:
                 frame.better = path
                 return
             if name_of(path).startswith(b"default."):
@@ -114,11 +126,13 @@ class Check:
         elif node.kind is Kind.TARGET and recorded is not None and (differs := difference(recorded, stamp)):
             self._differs[node] = differs
 
-    def _to_observe(self, node: Node) -> list[bytes]:
+    def _to_observe(self, frame: _Frame) -> list[bytes]:
+        node = frame.node
         wanted = [node.path] if node.observed < self._epoch else []
         if node.kind is not Kind.TARGET or node.verified >= self._epoch or self._is_outdated(node):
             return wanted
-        wanted.extend(self._passed_over(node))
+        frame.passed_over = self._passed_over(node)
+        wanted.extend(frame.passed_over)
         wanted.extend(dep.node.path for dep in node.deps if dep.node.observed < self._epoch)
         return wanted
 

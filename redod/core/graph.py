@@ -146,7 +146,3 @@ class Graph:
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self._nodes.values())
-
-    def remove(self, path: bytes) -> None:
-        """Forget a node that nothing refers to any more."""
-        self._nodes.pop(path, None)

@@ -36,7 +36,6 @@ class Session:
         self.running = 0
         """The number of its jobs that hold a token. Derived from the pools' holders."""
         self.warned: set[Node] = set()
-        self.cancelled = False
         self.dying = 0
         """The number of its jobs that are being killed."""
 

@@ -40,7 +40,7 @@ class Search:
 
     def observed(self, stamps: list[Stamp], moment: Moment) -> None:
         for candidate, stamp in zip(self._asked, stamps, strict=True):
-            if stamp.exists and not stamp.is_directory:
+            if stamp.leads_to_file:
                 node = self._graph.node(candidate.path)
                 if settle(self._graph, node, stamp, moment):
                     self.changed.append(node)

@@ -36,6 +36,12 @@ class Stamp(NamedTuple):
         return stat.S_ISDIR(self.mode)
 
     @property
+    def leads_to_file(self) -> bool:
+        """It, or what it links to, exists and is no directory: what a dofile has to be."""
+        found = self.referent or self
+        return found.mode != 0 and not found.is_directory
+
+    @property
     def is_symlink(self) -> bool:
         return stat.S_ISLNK(self.mode)
 

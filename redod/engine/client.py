@@ -1,6 +1,6 @@
 """What the engine must know of whoever makes a call. It does not know connections, frames or command lines."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from redod.jobs.command import Flags
@@ -11,7 +11,8 @@ from redod.logs.joblog import JobLog
 class Setting(NamedTuple):
     """The world that a call's jobs run in: its client's."""
 
-    environment: Mapping[bytes, bytes]
+    environment: Callable[[], Mapping[bytes, bytes]]
+    """Parsed when it is needed: most nested calls ask for sources, and run nothing."""
     umask: int
     limits: Limits
     home: bytes

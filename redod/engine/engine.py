@@ -21,8 +21,8 @@ from redod.core import instructions as do
 from redod.core.check import Check
 from redod.core.graph import Graph, Kind, Node
 from redod.core.model import Call, Job, Session
-from redod.core.outcome import InstallStdout, InstallTemporary, LeaveTarget, Outcome, RemoveTarget
 from redod.core.moves import clients_of
+from redod.core.outcome import InstallStdout, InstallTemporary, LeaveTarget, Outcome, RemoveTarget
 from redod.core.paths import name_of, relative
 from redod.core.scheduler import Scheduler
 from redod.core.stamps import MISSING, Moment, Stamp
@@ -51,8 +51,6 @@ _KEEP_CAPTURES = 1.0
 """Seconds after the last job in which its capture file may be used again."""
 _LARGE = 1 << 20
 """Bytes above which a captured stdout is copied in a thread."""
-_MANY = 1000
-"""Paths above which others get a turn while they are looked at."""
 
 
 class Engine:
@@ -92,8 +90,7 @@ class Engine:
     def run_around(self, pid: int) -> Run | None:
         """The running job that a process descends from: how a call that has lost its token (`env -i`) is known."""
         # Once a script has been reaped its pid may be anybody's, and what it left behind descends from it no more.
-        running = (run for run in self.runs.values() if run.process is not None and run.process.status is None)
-        runs = {run.process.pid: run for run in running if run.process is not None}
+        runs = {run.process.pid: run for run in self.runs.values() if run.process and run.process.status is None}
         while runs and pid > 1:
             if pid in runs:
                 return runs[pid]
@@ -144,10 +141,10 @@ class Engine:
             return
         self._busy = False
 
-    async def _carry_out(self, order: Coroutine[object, object, None]) -> None:
-        """An order that takes long: the core waits for the event that it ends with."""
+    async def _carry_out(self, order: Callable[..., Coroutine[object, object, None]], *arguments: object) -> None:
+        """An order that takes long. The core waits for its event, so it must not just fail."""
         try:
-            await order
+            await order(*arguments)
         except Exception:
             _log.exception("internal error; the server ends")
             self._fail()
@@ -164,11 +161,8 @@ class Engine:
 
     def _obey(self, instruction: do.Instruction) -> None:
         match instruction:
-            case do.Observe(_, paths):
-                if len(paths) > _MANY:
-                    self.tasks.start(self._carry_out, self._observe_many(instruction))
-                else:
-                    self._events.append(self._observe(instruction))
+            case do.Observe():
+                self._events.append(self._observe(instruction))
             case do.Reply(call, status):
                 client(call).reply(status)
             case do.StartJob(job, _):
@@ -207,19 +201,6 @@ class Engine:
         except ObserveError as error:
             return events.ObserveFailed(order.subject, str(error))
 
-    async def _observe_many(self, order: do.Observe) -> None:
-        """In pieces. As in one piece, a path may have changed by the time the last one is looked at."""
-        now = time.time_ns()
-        stamps: list[Stamp] = []
-        try:
-            for start in range(0, len(order.paths), _MANY):
-                stamps += self._stamps(order.paths[start : start + _MANY], now)
-                await asyncio.sleep(0)
-        except ObserveError as error:
-            self.post(events.ObserveFailed(order.subject, str(error)))
-        else:
-            self.post(events.Observed(order.subject, stamps, now))
-
     def _stamps(self, paths: list[bytes], now: int) -> list[Stamp]:
         find = self.graph.find
         stamps = []
@@ -241,6 +222,7 @@ class Engine:
         self._tokens[run.token] = run
         self.jobs_run += 1
         run.temporary = outputs.temporary_name(job.node.path)
+        self.stores.temporaries.add(run.temporary)
         run.log.start()
         if home is None:
             self._events.append(events.StartFailed(job, trouble))
@@ -286,7 +268,7 @@ class Engine:
         nested = job.want.calls[0].owner is not None or run.depth > 0
         argv = dofile_command(dofile.directory, name_of(dofile.path), arguments, caller.flags(nested))
         identity = Identity(run.token, caller.session_id, dofile.target, run.depth + 1, dofile.directory)
-        environment = job_environment(setting.environment, identity, self._commands, self.socket)
+        environment = job_environment(setting.environment(), identity, self._commands, self.socket)
         return Order(argv, dofile.directory, environment, setting.umask, stdout, setting.limits)
 
     def _examine(self, job: Job) -> events.Event:
@@ -299,7 +281,7 @@ class Engine:
     def _install(self, job: Job, outcome: Outcome) -> None:
         run = self.runs[job]
         if isinstance(outcome, InstallStdout) and os.fstat(run.stdout).st_size > _LARGE:
-            self.tasks.start(self._carry_out, self._install_large(job))
+            self.tasks.start(self._carry_out, self._install_large, job)
             return
         self._events.append(self._put_in_place(job, outcome))
 
@@ -376,7 +358,7 @@ class Engine:
             caller.log.note(os.fsencode(f"redo: {name} is out of date: {reason.text(cwd)}"))
 
     def _kill(self, job: Job) -> None:
-        self.tasks.start(self._carry_out, self._kill_run(self.runs[job]))
+        self.tasks.start(self._carry_out, self._kill_run, self.runs[job])
 
     async def _kill_run(self, run: Run) -> None:
         process = run.process

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from redod.core.graph import Graph, LogPlace, Node
 from redod.core.model import Session
-from redod.core.paths import directory_of, is_below, relative
+from redod.core.paths import directory_of, is_below, relative, show
 from redod.core.stamps import Stamp
 from redod.engine.client import Setting
 from redod.files.observe import ObserveError, observe
@@ -27,6 +27,8 @@ from redod.store.workspaces import Workspace, Workspaces, state_directory
 
 COMMIT_DELAY = 0.1
 """Seconds in which results are gathered for one commit: a commit costs some 0.2 ms, however many rows it has."""
+CHECKPOINT_DELAY = 5.0
+"""Seconds without a commit after which all is brought to the disk for good (fsync): nobody waits for it then."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,8 +67,11 @@ class Stores:
         self._wanted: dict[bytes, asyncio.Future[None]] = {}
         """By root, what others wait for that asked for the workspace."""
         self._timer: TimerHandle | None = None
+        self._checkpoint: TimerHandle | None = None
         self._litter: dict[bytes, set[bytes]] = {}
         """By directory, the `$3` names of ended jobs, whose siblings are to be removed."""
+        self.temporaries: set[bytes] = set()
+        """The absolute `$3` names of the running jobs."""
         self.notices: list[str] = []
         """What happened to stores, for the next user who calls."""
 
@@ -77,7 +82,9 @@ class Stores:
         return len(self._open)
 
     def look_again(self) -> None:
-        """`.redo` directories may have come or gone since the last session."""
+        """`.redo` directories, and whole workspaces, may have come or gone since the last session."""
+        for root in [root for root in self._open if not os.path.isdir(root) and not self._is_used(root)]:
+            self.close(root)
         self._workspaces.forget(self._open)
 
     def missing(self, targets: Iterable[bytes], setting: Setting, session: Session | None = None) -> list[Workspace]:
@@ -152,9 +159,9 @@ class Stores:
                 del self._wanted[root]
                 waiting.set_result(None)
 
-    async def release(self, directory: bytes) -> None:
+    async def release(self, directory: bytes, session: Session | None = None) -> None:
         """Give up the workspace whose store is in `directory` (or was, before it was moved there), as soon as no
-        session uses it.
+        session uses it. Raises StoreError where `session`, which asks for it, is the one that does.
         """
         for workspace in list(self._open.values()):
             if not workspace.store.is_kept_in(directory):
@@ -162,6 +169,11 @@ class Stores:
             if not self._is_used(workspace.root):
                 self.close(workspace.root)
                 return
+            if session is not None and workspace.root in self._users.get(session, ()):
+                raise StoreError(
+                    f"{show(directory)} belongs to {show(workspace.root)}, in which this very build uses it; call its"
+                    " targets by the same directory everywhere"
+                )
             waiting = self._wanted.get(workspace.root)
             if waiting is None:
                 waiting = self._wanted[workspace.root] = self._loop.create_future()
@@ -228,6 +240,7 @@ class Stores:
 
     def sweep_later(self, temporary: bytes) -> None:
         """Remove what a script left beside its `$3`, with the next commit."""
+        self.temporaries.discard(temporary)
         directory, _, name = temporary.rpartition(b"/")
         self._litter.setdefault(directory, set()).add(name)
         self._commit_soon()
@@ -239,7 +252,7 @@ class Stores:
             self._timer = None
         litter, self._litter = self._litter, {}
         for directory, names in litter.items():
-            remove_siblings(directory, names)
+            remove_siblings(directory, names, self.temporaries)
         for workspace in self._open.values():
             try:
                 notice = workspace.store.commit()
@@ -277,6 +290,17 @@ class Stores:
     def _tick(self) -> None:
         self._timer = None
         self.commit()
+        if self._checkpoint is not None:
+            self._checkpoint.cancel()
+        self._checkpoint = self._loop.call_later(CHECKPOINT_DELAY, self._bring_to_disk)
+
+    def _bring_to_disk(self) -> None:
+        self._checkpoint = None
+        for workspace in self._open.values():
+            try:
+                workspace.store.checkpoint()
+            except StoreError as error:
+                self.notices.append(str(error))
 
 
 def _look(path: bytes) -> Stamp:

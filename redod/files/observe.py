@@ -9,21 +9,15 @@ import os
 import stat
 from collections.abc import MutableMapping
 
-from redod.core.stamps import DIRECTORY, MISSING, Stamp
-
-RACY_NS = 20_000_000
-"""Nanoseconds. A file that changes twice within a tick of the kernel's clock (10 ms at most) may keep its stamp."""
+from redod.core.stamps import DIRECTORY, MISSING, Stamp, is_racy
+from redod.errors import BadNameError, RedodError
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 """No file can have such a name, for anybody, as long as the answer is this one."""
 
 
-class ObserveError(Exception):
+class ObserveError(RedodError):
     """It cannot be found out whether a file exists or what it is. The text says why."""
-
-
-class BadNameError(ValueError):
-    """A name that no target can have (status 204). The text says why."""
 
 
 def observe(path: bytes) -> Stamp:
@@ -54,20 +48,6 @@ def observe_source(path: bytes, now_ns: int, previous: Stamp | None = None) -> S
     if is_racy(stamp, now_ns) or (previous is not None and previous.content):
         return stamp._replace(content=_content_hash(path, stamp))
     return stamp
-
-
-def is_racy(stamp: Stamp, now_ns: int) -> bool:
-    """Whether a later write might leave no trace in this stamp, taken at `now_ns` or later.
-
-    A ctime in the future (another machine's clock) is racy too. A directory or an absent file has no content to miss.
-    """
-    latest = stamp.ctime_ns if stamp.referent is None else max(stamp.ctime_ns, stamp.referent.ctime_ns)
-    return latest > now_ns - RACY_NS and not stamp.is_directory
-
-
-def settled(stamp: Stamp, now_ns: int) -> Stamp:
-    """The stamp without its hash, once it is no longer racy."""
-    return stamp._replace(content=b"") if stamp.content and not is_racy(stamp, now_ns) else stamp
 
 
 def canonical(path: bytes, cwd: bytes, directories: MutableMapping[bytes, bytes] | None = None) -> bytes:

@@ -5,6 +5,7 @@ It reads the first line and nothing else. It does not know targets, nor where an
 
 import errno
 import os
+import stat
 from typing import NamedTuple
 
 _LONGEST_LINE = 4096
@@ -62,6 +63,8 @@ def _start(path: bytes) -> bytes:
         # O_NONBLOCK: a dofile that is a FIFO must not stop the server.
         number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
+            if stat.S_ISFIFO(os.fstat(number).st_mode):
+                raise CommandError(f"{os.fsdecode(path)} is a FIFO; a dofile has to be a file")
             return os.read(number, _LONGEST_LINE)
         finally:
             os.close(number)
@@ -72,7 +75,7 @@ def _start(path: bytes) -> bytes:
 def _reason(problem: OSError) -> str:
     match problem.errno:
         case errno.ENOENT:
-            return "it was removed while the build ran"
+            return "it was removed while the build ran, or is a symbolic link that leads nowhere"
         case errno.EISDIR:
             return "it is a directory; a dofile has to be a script"
         case errno.EACCES:

@@ -12,7 +12,7 @@ from redod.commands.context import Attendant, Context, HelpAsked
 from redod.commands.dispatch import COMMANDS
 from redod.engine.engine import Engine
 from redod.engine.run import Run
-from redod.errors import RedodError
+from redod.errors import InternalError, RedodError
 from redod.protocol.invocation import Invocation
 from redod.server.connection import Connection
 from redod.server.place import Place
@@ -23,7 +23,6 @@ _FAREWELL = 2.0
 """Seconds for clients to take their last answer."""
 _BREATHER = 0.2
 """Seconds until the next attempt to accept a client, where there was no descriptor left for it."""
-_INTERNAL_ERROR = "internal error of redod; its log, beside the socket that `redod socket` names, tells more"
 _log = logging.getLogger(__name__)
 
 
@@ -64,7 +63,7 @@ class Server:
     def _fail(self) -> None:
         """The engine met an error of its own: rather no server than a wrong one. The next client starts another."""
         for connection in list(self._connections):
-            connection.refuse(1, _INTERNAL_ERROR)
+            connection.refuse(1, str(InternalError()))
         self._end.set()
 
     def retire(self) -> None:
@@ -152,7 +151,7 @@ class Server:
             context.fail(error)
         except Exception:
             _log.exception("%s failed", context.name)
-            connection.refuse(1, _INTERNAL_ERROR)
+            connection.refuse(1, str(InternalError()))
         return None
 
     def _context(self, connection: Connection, invocation: Invocation, descriptors: list[int]) -> Context:

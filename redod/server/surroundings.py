@@ -1,8 +1,8 @@
 """What the server finds around it and puts there: the passed socket, systemd, the directory of commands for jobs."""
 
 import os
-import shutil
 import socket
+import stat
 import sys
 from contextlib import suppress
 
@@ -49,10 +49,17 @@ def make_commands_directory(path: bytes) -> bytes:
     """
     directory = path.removesuffix(b".sock") + b".bin"
     try:
-        shutil.rmtree(directory, ignore_errors=True)
-        os.mkdir(directory, 0o700)
+        with suppress(FileExistsError):
+            os.mkdir(directory, 0o700)
+        # Nothing but our own links is removed: `$REDOD_SOCKET` may be anywhere, beside other things of the user's.
+        found = os.lstat(directory)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise RedodError(f"{os.fsdecode(directory)} is not a private directory of yours; remove it")
         for name in COMMANDS:
-            os.symlink(os.path.join(_installed_commands(), name), os.path.join(os.fsdecode(directory), name))
+            link = os.path.join(os.fsdecode(directory), name)
+            with suppress(FileNotFoundError):
+                os.unlink(link)
+            os.symlink(os.path.join(_installed_commands(), name), link)
     except OSError as error:
         raise RedodError(f"cannot make {os.fsdecode(directory)}: {error.strerror}") from error
     return directory

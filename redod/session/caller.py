@@ -6,6 +6,7 @@ import random
 
 from redod.core import events
 from redod.core.model import Call, Session
+from redod.core.states import JobState
 from redod.engine.client import Setting
 from redod.engine.engine import Engine
 from redod.engine.run import Run
@@ -74,6 +75,9 @@ class Caller:
         engine, run = self._engine, self._run
         if self._over or self._signal:
             return
+        if run is not None and (run.job.cancelled or run.job.state is JobState.DONE):
+            self.refuse("the target whose script asks for this is not being built any more")
+            return
         if self._options.shuffle:
             random.shuffle(targets)
         if run is not None and run.process is not None:
@@ -90,11 +94,11 @@ class Caller:
 
     def reply(self, status: int) -> None:
         self._status = status
-        for notice in self._engine.stores.take_notices():
-            self.complain(notice)
         if self._run is None:
             # A container may be killed the moment its first process ends.
             self._engine.stores.commit()
+        for notice in self._engine.stores.take_notices():
+            self.complain(notice)
         self._end()
 
     def complain(self, text: str) -> None:
@@ -108,14 +112,19 @@ class Caller:
         """The call cannot be made."""
         self.complain(text)
         self._status = 1
+        self._end()
         if self._run is None:
             self._engine.post(events.SessionCancelled(self.session))
-        self._end()
+        elif self.session not in self._engine.scheduler.world.sessions:
+            self._engine.stores.leave(self.session)
 
     def interrupt(self, number: int) -> None:
         """The client received a signal: everything ends, then it dies by it."""
         self._signal = number
-        self._leave()
+        if self._over:
+            self._cut_short()
+        else:
+            self._leave()
 
     def gone(self) -> None:
         """The client is gone."""
@@ -153,8 +162,13 @@ class Caller:
             self.log.give_up()
             self._screen.show()
             if self._signal:
-                self._screen.close()
-                self._shown()
+                self._cut_short()
+
+    def _cut_short(self) -> None:
+        """The client does not wait for what is still to be shown."""
+        if self._screen is not None:
+            self._screen.close()
+        self._shown()
 
     def _shown(self) -> None:
         if self._signal:

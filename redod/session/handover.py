@@ -40,10 +40,12 @@ async def open_stores(
     # One may be given up while the next is waited for, so they are counted anew each time.
     with engine.tasks.waiting():
         while missing := engine.stores.missing(targets, setting, session):
-            await _open(engine, teller, missing[0], setting)
+            await _open(engine, teller, missing[0], setting, session)
 
 
-async def _open(engine: Engine, teller: Teller, workspace: Workspace, setting: Setting) -> None:
+async def _open(
+    engine: Engine, teller: Teller, workspace: Workspace, setting: Setting, session: Session | None
+) -> None:
     told: asyncio.TimerHandle | None = None
     try:
         while True:
@@ -56,7 +58,7 @@ async def _open(engine: Engine, teller: Teller, workspace: Workspace, setting: S
                     if told is None:
                         text = f"waiting for another redod (pid {busy.owner.pid}), which is building in "
                         told = engine.loop.call_later(PATIENCE, teller.complain, text + show(workspace.root))
-                    await _have_released(engine, busy, busy.owner)
+                    await _have_released(engine, busy, busy.owner, session)
             else:
                 return
     finally:
@@ -64,14 +66,14 @@ async def _open(engine: Engine, teller: Teller, workspace: Workspace, setting: S
             told.cancel()
 
 
-async def _have_released(engine: Engine, busy: WorkspaceBusy, owner: Owner) -> None:
+async def _have_released(engine: Engine, busy: WorkspaceBusy, owner: Owner, session: Session | None) -> None:
     """Return when the owner has released the store, or ended.
 
     Raises WorkspaceBusy when it cannot be asked, RedodError when it refuses.
     """
     if owner.pid == os.getpid() and owner.socket == engine.socket:
         # Ours by another name: the workspace was moved, or is seen through another path.
-        await engine.stores.release(busy.directory)
+        await engine.stores.release(busy.directory, session)
     elif owner.socket == engine.socket or not await _ask(owner.socket, busy):
         # Nobody reaches it there any more: its place was taken, by us or by nobody, so it is about to end.
         await _wait_end(owner, busy)

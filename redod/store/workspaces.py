@@ -3,6 +3,7 @@
 It owns the rule of the search and the making of `.redo/`. It does not know what a store holds.
 """
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from redod.core.paths import directory_of, join, show
 from redod.store import StoreError
 from redod.store.ownership import make_directory, open_file
+from redod.store.tables import DATABASE
 
 MARKERS = (b"redod.toml", b".git", b".hg", b".svn", b".bzr", b".jj", b"_darcs", b".fslckout", b".fossil")
 """What a directory holds that is the top of a project. `.git` may be a file (a worktree, a submodule)."""
@@ -109,11 +111,13 @@ class Workspaces:
 
     def prepare(self, root: bytes, home: bytes) -> Workspace:
         """Make the store's directory: `.redo/`, else one below the state directory. Raises StoreError."""
-        inside = join(root, b".redo")
-        if root not in (b"/", home) and self._is_local(root) and _make_store(inside):
+        inside, outside = join(root, b".redo"), self._outside(root)
+        # A tree that has become writable keeps the store that knows its targets.
+        is_elsewhere = os.path.lexists(join(outside, DATABASE)) and not os.path.lexists(join(inside, DATABASE))
+        if root not in (b"/", home) and not is_elsewhere and self._is_local(root) and _make_store(inside):
             workspace = Workspace(root, inside)
         else:
-            workspace = Workspace(root, self._outside(root))
+            workspace = Workspace(root, outside)
             _make_outside(workspace.directory)
         self._stores[root] = True
         self._opened[root] = workspace
@@ -167,19 +171,33 @@ def _is_project(directory: bytes) -> bool:
 
 
 def _make_store(directory: bytes) -> bool:
-    """Make `.redo/`, which git is to ignore; False if it cannot be made or written."""
+    """Make `.redo/`, which git is to ignore; False if it cannot be made or written.
+
+    Raises StoreError when the disk is full: that passes, and a store made elsewhere meanwhile would be forgotten.
+    """
     try:
         make_directory(directory)
         if not os.path.isdir(directory) or not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
             return False
         ignore = join(directory, b".gitignore")
         if not os.path.lexists(ignore):
-            descriptor = open_file(ignore, os.O_WRONLY)
-            os.write(descriptor, b"*\n")
-            os.close(descriptor)
-    except OSError:
+            _ignore_all(ignore)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError(f"cannot make {show(directory)}: no space left") from error
         return False
     return True
+
+
+def _ignore_all(path: bytes) -> None:
+    descriptor = open_file(path, os.O_WRONLY)
+    try:
+        os.write(descriptor, b"*\n")
+    except OSError:
+        os.unlink(path)
+        raise
+    finally:
+        os.close(descriptor)
 
 
 def _make_outside(directory: bytes) -> None:

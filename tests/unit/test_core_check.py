@@ -181,3 +181,37 @@ def test_a_deep_chain_is_built_and_then_nothing_runs() -> None:
     simulation = Simulation(files)
     assert len(simulation.build(b"/p/0")[1]) == depth
     assert simulation.build(b"/p/0") == (0, [])
+
+
+def test_a_target_that_is_rebuilt_while_it_is_checked_is_judged_by_its_new_dependencies(bench: Bench) -> None:
+    target, read_since = bench.target(b"/p/a", bench.source(b"/p/s")), bench.source(b"/p/t")
+    check = Check(bench.graph, target, 1)
+    asked = check.run()
+    assert isinstance(asked, list)
+    assert read_since.path not in asked
+    target.deps = (*target.deps, Dep(DepKind.IFCHANGE, read_since, read_since.version))
+    bench.files.write(read_since.path, b"edited since the build read it")
+    while isinstance(asked, list):
+        check.observed([bench.look(path) for path in asked], Moment(1, 10**15))
+        asked = check.run()
+    assert isinstance(asked, Dirty)
+    assert asked.reason.about == read_since.path
+
+
+def test_the_dependencies_of_a_very_wide_target_are_looked_at_in_pieces(bench: Bench) -> None:
+    sources = [bench.source(b"/p/%d" % number) for number in range(2500)]
+    target = bench.target(b"/p/a.x", *sources, dofile=b"/p/default.do")
+    check = Check(bench.graph, target, 1)
+    pieces = []
+    while isinstance(asked := check.run(), list):
+        pieces.append(len(asked))
+        check.observed([bench.look(path) for path in asked], Moment(1, 10**15))
+    assert asked == Clean()
+    assert max(pieces) <= 1000
+    bench.files.write(sources[-1].path, b"new")
+    bench.files.write(b"/p/default.x.do", b"")
+    assert isinstance(verdict := bench.judge(target, epoch=2), Dirty)
+    assert verdict.reason.why is Why.BETTER_DOFILE, "what the first piece told is known after the last one"
+    bench.files.remove(b"/p/default.x.do")
+    assert isinstance(verdict := bench.judge(target, epoch=3), Dirty)
+    assert verdict.reason.about == sources[-1].path

@@ -5,16 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from redod.core.stamps import DIRECTORY, MISSING, difference, source_difference
+from redod.core.stamps import DIRECTORY, MISSING, RACY_NS, difference, is_racy, settled, source_difference
+from redod.errors import BadNameError
 from redod.files.observe import (
-    RACY_NS,
-    BadNameError,
     ObserveError,
     canonical,
-    is_racy,
     observe,
     observe_source,
-    settled,
 )
 
 

@@ -271,11 +271,11 @@ def test_read_only_trees_are_deleted_and_links_in_them_not_followed(
 
 
 def test_siblings_of_ended_jobs_are_removed_and_nothing_else(place: bytes) -> None:
-    ended, running = temporary_name(b"t"), temporary_name(b"t")
+    ended, running, killed = temporary_name(b"t"), temporary_name(b"t"), temporary_name(b"t")
     kept = {b"t", running, running + b".d", b"x" + ended, b"t.redo.tmp"}
-    for name in kept | {ended + b".d", ended}:
+    for name in kept | {ended + b".d", ended, killed, killed + b".d"}:
         write(place + b"/" + name, b"")
     os.makedirs(place + b"/" + ended + b".dir/sub")
-    assert remove_siblings(place, {ended}) == 3
+    assert remove_siblings(place, {ended}, {place + b"/" + running}) == 5
     assert set(os.listdir(place)) == kept
     assert remove_siblings(place + b"/none", {ended}) == 0
