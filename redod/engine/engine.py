@@ -222,7 +222,7 @@ class Engine:
         self._tokens[run.token] = run
         self.jobs_run += 1
         run.temporary = outputs.temporary_name(job.node.path)
-        self.stores.temporaries.add(run.temporary)
+        self.stores.litter.add(run.temporary)
         run.log.start()
         if home is None:
             self._events.append(events.StartFailed(job, trouble))

@@ -14,8 +14,8 @@ from redod.core.model import Session
 from redod.core.paths import directory_of, is_below, relative, show
 from redod.core.stamps import Stamp
 from redod.engine.client import Setting
+from redod.engine.litter import Litter
 from redod.files.observe import ObserveError, observe
-from redod.files.outputs import remove_siblings
 from redod.logs.joblog import JobLog
 from redod.logs.records import Entry, decode
 from redod.logs.segments import NotKept, Segments
@@ -68,10 +68,7 @@ class Stores:
         """By root, what others wait for that asked for the workspace."""
         self._timer: TimerHandle | None = None
         self._checkpoint: TimerHandle | None = None
-        self._litter: dict[bytes, set[bytes]] = {}
-        """By directory, the `$3` names of ended jobs, whose siblings are to be removed."""
-        self.temporaries: set[bytes] = set()
-        """The absolute `$3` names of the running jobs."""
+        self.litter = Litter(loop)
         self.notices: list[str] = []
         """What happened to stores, for the next user who calls."""
 
@@ -240,9 +237,7 @@ class Stores:
 
     def sweep_later(self, temporary: bytes) -> None:
         """Remove what a script left beside its `$3`, with the next commit."""
-        self.temporaries.discard(temporary)
-        directory, _, name = temporary.rpartition(b"/")
-        self._litter.setdefault(directory, set()).add(name)
+        self.litter.leave(temporary)
         self._commit_soon()
 
     def commit(self) -> None:
@@ -250,9 +245,7 @@ class Stores:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        litter, self._litter = self._litter, {}
-        for directory, names in litter.items():
-            remove_siblings(directory, names, self.temporaries)
+        self.litter.sweep()
         for workspace in self._open.values():
             try:
                 notice = workspace.store.commit()
@@ -280,6 +273,7 @@ class Stores:
 
     def close_all(self) -> None:
         self.commit()
+        self.litter.sweep_all()
         for root in list(self._open):
             self.close(root)
 
