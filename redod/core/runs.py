@@ -99,6 +99,9 @@ def _settle(world: World, job: Job) -> None:
         return
     job.move(JobState.FINISHING)
     world.tell(do.Examine(job))
+    if not job.pool.serial:
+        # The script has ended: another may run while this one's output is put in place.
+        job.pool.give_back(job)
 
 
 def examined(world: World, job: Job, produced: Produced) -> None:

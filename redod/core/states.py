@@ -24,7 +24,10 @@ class WantState(Enum):
 
 
 class JobState(Enum):
-    """Where a running dofile is. It holds a token except in PARKED, and in SETTLING once its holders were reported."""
+    """Where a running dofile is.
+
+    It holds a token in RUNNING, in SETTLING until its holders were reported, and of a serial pool in FINISHING.
+    """
 
     RUNNING = "its script runs"
     PARKED = "its script waits in a nested call and has lent its token"
