@@ -11,7 +11,7 @@ from redod.files.outputs import remove_siblings
 _CHEAP = 0.002
 """Seconds that listing a directory may take to be done at once; 10,000 entries or so."""
 _PAUSE = 1.0
-"""Seconds between two looks through a directory where it takes longer: 200,000 entries cost 0.1 s."""
+"""Seconds between two looks through a directory during a build: 1,000 entries cost 0.6 ms, 200,000 cost 0.1 s."""
 
 
 class Litter:
@@ -25,6 +25,12 @@ class Litter:
         self._dear: set[bytes] = set()
         """Directories that take long to list."""
         self._is_planned = False
+        self._swept = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """It is a while since directories were looked through; in the midst of a build that need not be often."""
+        return time.monotonic() > self._swept + _PAUSE
 
     def add(self, temporary: bytes) -> None:
         """A job with this `$3`, absolute, begins."""
@@ -38,6 +44,7 @@ class Litter:
 
     def sweep(self) -> None:
         """Clean up where that is cheap; elsewhere in a while, in a thread."""
+        self._swept = time.monotonic()
         for directory in [directory for directory in self._left if directory not in self._dear]:
             if self._sweep(directory, self._left.pop(directory)) > _CHEAP:
                 self._dear.add(directory)

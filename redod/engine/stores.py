@@ -240,12 +240,16 @@ class Stores:
         self.litter.leave(temporary)
         self._commit_soon()
 
-    def commit(self) -> None:
-        """Write everything that is pending. What cannot be written stays pending, and the user is told."""
+    def commit(self, *, sweep: bool = True) -> None:
+        """Write everything that is pending. What cannot be written stays pending, and the user is told.
+
+        `sweep`: also remove what scripts left beside their `$3`.
+        """
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self.litter.sweep()
+        if sweep:
+            self.litter.sweep()
         for workspace in self._open.values():
             try:
                 notice = workspace.store.commit()
@@ -283,7 +287,7 @@ class Stores:
 
     def _tick(self) -> None:
         self._timer = None
-        self.commit()
+        self.commit(sweep=self.litter.is_due)
         if self._checkpoint is not None:
             self._checkpoint.cancel()
         self._checkpoint = self._loop.call_later(CHECKPOINT_DELAY, self._bring_to_disk)

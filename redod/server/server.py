@@ -18,7 +18,6 @@ from redod.server.connection import Connection
 from redod.server.place import Place
 from redod.session.link import Link
 
-_ACCEPT_AT_ONCE = 64
 _FAREWELL = 2.0
 """Seconds for clients to take their last answer."""
 _BREATHER = 0.2
@@ -93,9 +92,8 @@ class Server:
             await asyncio.wait([self._loop.create_task(self._empty.wait())], timeout=_FAREWELL)
 
     def _acceptable(self) -> None:
-        for _ in range(_ACCEPT_AT_ONCE):
-            if not self._accept():
-                return
+        # One at a time: nearly always there is no second, and asking for it costs as much as being called again.
+        self._accept()
 
     def _accept(self) -> bool:
         """Take in one client; whether there may be more."""

@@ -9,7 +9,7 @@ from redod.logs.viewer import Viewer
 from redod.session.link import Link
 
 _PIECE = 32 << 10
-_PACE = 0.01
+_PACE = 0.03
 """Seconds between two pieces: to wake the client for every line costs more than the line does."""
 
 
