@@ -284,7 +284,7 @@ def _execute(argv: tuple[bytes, ...], order: Order, ends: _Ends, stdin: int) -> 
 
 
 def _program(name: bytes, env: Mapping[bytes, bytes]) -> bytes:
-    """The file that execvp(3) would execute; the name itself where there is none. Popen would take 50 us to find out."""
+    """The file that execvp(3) would execute; the name itself where there is none. Popen takes 50 us to find out."""
     if b"/" in name:
         return name
     for directory in env.get(b"PATH", os.fsencode(os.defpath)).split(b":"):
