@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import MutableMapping
 
+from redod.core.paths import show
 from redod.core.stamps import DIRECTORY, MISSING, Stamp, is_racy
 from redod.errors import BadNameError, RedodError
 
@@ -57,7 +58,7 @@ def canonical(path: bytes, cwd: bytes, directories: MutableMapping[bytes, bytes]
     changed. Names that end in `.` or `..` are the directory they lead to. Raises BadNameError.
     """
     if not path or b"\n" in path or b"\0" in path:
-        raise BadNameError("a name may not be empty" if not path else f"{path!r} holds a newline or a NUL byte")
+        raise BadNameError("a name may not be empty" if not path else f"{show(path)} holds a newline or a NUL byte")
     if path[-1] == _SLASH:
         path = path.rstrip(b"/") or b"/"
     directory, slash, name = path.rpartition(b"/")
