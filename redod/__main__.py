@@ -15,7 +15,7 @@ from redod.engine.engine import Engine
 from redod.errors import RedodError
 from redod.server.place import Place
 from redod.server.server import Server
-from redod.server.surroundings import listening_socket, make_commands_directory, notify_ready
+from redod.server.surroundings import close_strays, listening_socket, make_commands_directory, notify_ready
 from redod.store.lock import Owner
 
 IDLE = 3 * 3600.0
@@ -40,6 +40,7 @@ def main() -> int:
     logging.basicConfig(
         level=os.environ.get("REDOD_LOG_LEVEL", "INFO").upper(), format="%(asctime)s redod[%(process)d] %(message)s"
     )
+    close_strays()
     try:
         with asyncio.Runner(loop_factory=_loop_factory(loop_name)) as runner:
             runner.run(_serve())

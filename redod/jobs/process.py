@@ -7,7 +7,6 @@ know targets, sessions or logs: what happens is told to a `Listener`, on the loo
 import errno
 import os
 import signal
-import subprocess
 from asyncio import AbstractEventLoop
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,11 +70,13 @@ class Spawner:
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = loop
         self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        self._home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._limiter = Limiter()
 
     def close(self) -> None:
-        """Close the shared /dev/null. Jobs that run are not touched."""
+        """Close what all jobs share. Jobs that run are not touched."""
         os.close(self._null)
+        os.close(self._home)
 
     def start(self, order: Order, listener: Listener) -> "JobProcess":
         """Start a job; returns when its program has been executed.
@@ -87,48 +88,47 @@ class Spawner:
         except OSError as problem:
             raise SpawnError(_explain(problem, order)) from problem
         try:
-            popen = self._popen(order, ends)
-            pidfd = _pidfd(popen)
-        except (OSError, ValueError, subprocess.SubprocessError) as problem:
+            child = self._execute(order, ends)
+            pidfd = _pidfd(child)
+        except (OSError, ValueError) as problem:
             os.close(ends.completion)
             os.close(ends.stderr)
             raise SpawnError(_explain(problem, order)) from problem
         finally:
             os.close(ends.held)
             os.close(ends.printing)
-        return JobProcess(self._loop, listener, popen, pidfd, ends.completion, ends.stderr)
+        return JobProcess(self._loop, listener, child, pidfd, ends.completion, ends.stderr)
 
-    def _popen(self, order: Order, ends: "_Ends") -> subprocess.Popen[bytes]:
+    def _execute(self, order: Order, ends: "_Ends") -> "_Child":
         imposed, lent = self._limiter.plan(order.limits, max(ends))
         if imposed:
-            return self._popen_behind_gate(order, ends, imposed)
+            return self._execute_behind_gate(order, ends, imposed)
         if lent:
             with self._limiter.lending(lent):
-                return _execute(order.argv, order, ends, self._null)
-        return _execute(order.argv, order, ends, self._null)
+                return _execute(order.argv, order, ends, self._null, self._home)
+        return _execute(order.argv, order, ends, self._null, self._home)
 
-    def _popen_behind_gate(self, order: Order, ends: "_Ends", imposed: Changes) -> subprocess.Popen[bytes]:
+    def _execute_behind_gate(self, order: Order, ends: "_Ends", imposed: Changes) -> "_Child":
         gate, opener = os.pipe2(os.O_CLOEXEC)
         try:
-            popen = _execute(GATE + order.argv, order, ends, gate)
+            child = _execute(GATE + order.argv, order, ends, gate, self._home)
             try:
-                self._limiter.impose(popen.pid, imposed)
+                self._limiter.impose(child.pid, imposed)
             except BaseException:
-                popen.kill()
-                popen.wait()
+                child.kill()
                 raise
             os.write(opener, b"\n")
         finally:
             os.close(gate)
             os.close(opener)
-        return popen
+        return child
 
 
 class JobProcess:
     """A running or ended job. `status` is None until the script's end is known."""
 
     __slots__ = (
-        "_completion", "_listener", "_loop", "_pidfd", "_popen", "_stderr",
+        "_child", "_completion", "_listener", "_loop", "_pidfd", "_stderr",
         "completion_id", "pid", "status", "stderr_id", "stderr_is_held",
     )  # fmt: skip
 
@@ -136,18 +136,18 @@ class JobProcess:
         self,
         loop: AbstractEventLoop,
         listener: Listener,
-        popen: "subprocess.Popen[bytes]",
+        child: "_Child",
         pidfd: int,
         completion: int,
         stderr: int,
     ) -> None:
         self._loop = loop
         self._listener: Listener | None = listener
-        self._popen = popen
+        self._child = child
         self._pidfd = pidfd
         self._completion = completion
         self._stderr = stderr
-        self.pid = popen.pid
+        self.pid = child.pid
         """Also the number of the job's process group."""
         self.status: int | None = None
         self.completion_id = _identity(completion)
@@ -190,7 +190,7 @@ class JobProcess:
         self._discard_stderr()
 
     def _on_exit(self) -> None:
-        status = self._popen.poll()
+        status = self._child.poll()
         if status is None:
             return
         self._loop.remove_reader(self._pidfd)
@@ -241,6 +241,22 @@ class JobProcess:
             self._stderr = -1
 
 
+class _Child(NamedTuple):
+    """A process of ours that is not reaped."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Reap it if it has ended: its exit status, or the negative number of the signal that killed it."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        return os.waitstatus_to_exitcode(status) if pid else None
+
+    def kill(self) -> None:
+        """End its group and reap it."""
+        os.killpg(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
 class _Ends(NamedTuple):
     """The pipes of a job: ours to read (`completion`, `stderr`), the job's to write (`held`, `printing`)."""
 
@@ -267,42 +283,52 @@ def _open_ends() -> _Ends:
     return _Ends(*made)
 
 
-def _execute(argv: tuple[bytes, ...], order: Order, ends: _Ends, stdin: int) -> subprocess.Popen[bytes]:
-    # No preexec_fn: Popen then uses vfork, whose cost does not grow with our memory.
-    return subprocess.Popen(
-        argv,
-        executable=_program(argv[0], order.env),
-        cwd=order.cwd,
-        env=order.env,
-        stdin=stdin,
-        stdout=order.stdout_fd,
-        stderr=ends.printing,
-        pass_fds=(ends.held, *order.pass_fds),
-        umask=order.umask & 0o777,
-        process_group=0,
-    )
+def _execute(argv: tuple[bytes, ...], order: Order, ends: _Ends, stdin: int, home: int) -> _Child:
+    """Start the program with the order's working directory and umask.
+
+    posix_spawn(3) can set neither, so the server lends its own for a moment (no other thread of it depends on them) and
+    goes back to `home`. Its cost does not grow with our memory, and is 50 us less than Popen's. What is not named here
+    must close on exec, as all that Python and the loops open does.
+    """
+    umask = os.umask(order.umask & 0o777)
+    try:
+        os.chdir(order.cwd)
+        pid = os.posix_spawn(
+            _program(argv[0], order.env),
+            argv,
+            order.env,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, stdin, 0),
+                (os.POSIX_SPAWN_DUP2, order.stdout_fd, 1),
+                (os.POSIX_SPAWN_DUP2, ends.printing, 2),
+                # Onto itself: it only stays open.
+                *((os.POSIX_SPAWN_DUP2, number, number) for number in (ends.held, *order.pass_fds)),
+            ],
+            setpgroup=0,
+            setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+        )
+    finally:
+        os.umask(umask)
+        os.fchdir(home)
+    return _Child(pid)
 
 
 def _program(name: bytes, env: Mapping[bytes, bytes]) -> bytes:
-    """The file that execvp(3) would execute; the name itself where there is none. Popen takes 50 us to find out."""
+    """The file that execvp(3) would execute in the present directory. Raises FileNotFoundError."""
     if b"/" in name:
         return name
     for directory in env.get(b"PATH", os.fsencode(os.defpath)).split(b":"):
-        if not directory.startswith(b"/"):
-            # Relative to the job's working directory, which the child will be in.
-            return name
-        path = directory + b"/" + name
+        path = (directory or b".") + b"/" + name
         if os.access(path, os.X_OK) and not os.path.isdir(path):
             return path
-    return name
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
 
 
-def _pidfd(popen: subprocess.Popen[bytes]) -> int:
+def _pidfd(child: _Child) -> int:
     try:
-        return os.pidfd_open(popen.pid)
+        return os.pidfd_open(child.pid)
     except OSError:
-        os.killpg(popen.pid, signal.SIGKILL)
-        popen.wait()
+        child.kill()
         raise
 
 

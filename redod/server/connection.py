@@ -105,7 +105,9 @@ class Connection:
     def read(self) -> None:
         """Take in what has come."""
         try:
-            data, ancillary, flags, _ = self._socket.recvmsg(_READ, socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS))
+            data, ancillary, flags, _ = self._socket.recvmsg(
+                _READ, socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS), socket.MSG_CMSG_CLOEXEC
+            )
         except (BlockingIOError, InterruptedError):
             return
         except OSError:

@@ -17,6 +17,14 @@ COMMANDS = (
 )  # fmt: skip
 
 
+def close_strays() -> None:
+    """Close what a shell or a supervisor left open here: jobs would inherit it. Call it before anything is opened."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > _FIRST_PASSED:
+            with suppress(OSError):
+                os.close(int(name))
+
+
 def listening_socket() -> tuple[socket.socket, Place]:
     """The socket that the client, or systemd, has made and passed, and its place.
 

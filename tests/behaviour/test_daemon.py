@@ -234,3 +234,16 @@ def test_a_daemon_that_lost_its_place_finishes_what_it_builds(project: Project, 
     finish(waiting)
     daemon.wait_end()
     assert count(project, "count") == 1
+
+
+def test_a_server_in_the_foreground_passes_nothing_on_that_its_shell_had_open(project: Project) -> None:
+    stray = os.open(project.path, os.O_RDONLY)
+    project.write("x.do", "ls -l /proc/$$/fd >&2\n")
+    server = project.start("redod", "run", pass_fds=[stray])
+    os.close(stray)
+    expect(server, b"serving")
+    shown = project.run("redo", "x", check=True).stderr
+    assert b" -> pipe:" in shown
+    assert bytes(project.path) + b"\n" not in shown
+    project.run("redod", "stop", check=True)
+    finish(server)
