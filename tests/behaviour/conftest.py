@@ -1,141 +1,12 @@
-"""Projects with the real client and a real server each, in directories of their own.
+"""What all behaviour tests use: each client in turn, a project of the test's own, and ways to hold its scripts."""
 
-The install is a virtual environment that imports the server from this checkout, with one of the two clients in it, so
-the tests run what stands here and not what was once installed.
-"""
-
-import os
-import re
-import select
-import shutil
-import signal
-import site
-import subprocess
-import venv
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.client.conftest import COMPILER, NAMES, SOURCES, compile_client
-
-PATIENCE = 60.0
-"""Seconds after which a command counts as hanging."""
-CHECKOUT = Path(__file__).parents[2]
-_STARTED = re.compile(rb"^redo  ((?:  )*)(.*)$", re.MULTILINE)
-_ENDED = re.compile(rb" \((?:exit|signal) \S+\)$")
-
-
-@dataclass
-class Project:
-    """A directory, and a runtime directory whose server ends with the test. `path` exists and is empty at first."""
-
-    path: Path
-    bindir: Path
-    runtime: Path
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.environment = {
-            "HOME": str(self.runtime / "home"),
-            "PATH": f"{self.bindir}:/usr/local/bin:/usr/bin:/bin",
-            "XDG_RUNTIME_DIR": str(self.runtime),
-            "LANG": "C.UTF-8",
-        }
-        (self.runtime / "home").mkdir(parents=True)
-        self.runtime.chmod(0o700)
-        self.path.mkdir(parents=True, exist_ok=True)
-
-    def start(
-        self, *argv: str | bytes, cwd: Path | None = None, env: Mapping[str, str] | None = None, **how: Any
-    ) -> "subprocess.Popen[bytes]":
-        """Start a command, its standard output and error on pipes; `env` is added to the project's environment."""
-        streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        program = self.bindir / os.fsdecode(argv[0]) if os.fsdecode(argv[0]) in NAMES else argv[0]
-        environment = {**self.environment, **(env or {})}
-        return subprocess.Popen([program, *argv[1:]], cwd=cwd or self.path, env=environment, **(streams | how))
-
-    def run(
-        self,
-        *argv: str | bytes,
-        cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
-        input: bytes | None = None,
-        check: bool = False,
-    ) -> "subprocess.CompletedProcess[bytes]":
-        """Run a command to its end. `check`: it must succeed."""
-        how = {} if input is None else {"stdin": subprocess.PIPE}
-        with self.start(*argv, cwd=cwd, env=env, **how) as process:
-            try:
-                out, err = process.communicate(input, timeout=PATIENCE)
-            except BaseException:
-                process.kill()
-                raise
-        result = subprocess.CompletedProcess(process.args, process.returncode, out, err)
-        assert not check or result.returncode == 0, err.decode(errors="replace")
-        return result
-
-    def redo(self, *targets: str, check: bool = True) -> list[str]:
-        """Run `redo-ifchange`; the targets that were built, in the order shown."""
-        return self.jobs(self.run("redo-ifchange", *targets, check=check))
-
-    @staticmethod
-    def jobs(result: "subprocess.CompletedProcess[bytes]") -> list[str]:
-        """The names on the `redo  NAME` lines, the lines that tell of a failure left out."""
-        return [os.fsdecode(name) for _, name in _STARTED.findall(result.stderr) if not _ENDED.search(name)]
-
-    def write(self, name: str, text: str | bytes) -> Path:
-        """Write a file of the project; its directories are made."""
-        path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode() if isinstance(text, str) else text)
-        return path
-
-    def read(self, name: str) -> str:
-        return (self.path / name).read_text()
-
-    @property
-    def server_pid(self) -> int:
-        """The pid of the running server; 0 if there is none."""
-        result = self.run("redod", "status", "--json")
-        found = re.search(rb'"pid": (\d+)', result.stdout)
-        return int(found[1]) if found else 0
-
-    def kill_server(self) -> None:
-        """SIGKILL the server, and return when it is gone."""
-        pidfd = os.pidfd_open(self.server_pid)
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        wait_for_end(pidfd)
-
-    def close(self) -> None:
-        self.run("redod", "stop")
-
-
-def wait_for_end(pidfd: int) -> None:
-    """Return when the process is gone; closes the descriptor."""
-    assert select.select([pidfd], [], [], PATIENCE)[0], "the process does not end"
-    os.close(pidfd)
-
-
-def make_install(directory: Path, client: str) -> Path:
-    """A virtual environment with `client` (native or python) under every command name; returns its bin directory."""
-    venv.EnvBuilder(symlinks=True, with_pip=False).create(directory)
-    packages = next((directory / "lib").glob("python3*")) / "site-packages"
-    (packages / "checkout.pth").write_text("\n".join([str(CHECKOUT), *site.getsitepackages()]) + "\n")
-    bindir = directory / "bin"
-    if client == "native":
-        compile_client(bindir / "redo")
-    else:
-        shutil.copy(SOURCES / "redo.py", bindir / "redo")
-        (bindir / "redo").chmod(0o755)
-    for name in NAMES[1:]:
-        shutil.copy(bindir / "redo", bindir / name)
-    return bindir
-
-
-CLIENTS = ["native", "python"] if COMPILER else ["python"]
+from tests.behaviour.events import Fifo
+from tests.behaviour.project import CLIENTS, Project, make_install
 
 
 @pytest.fixture(scope="session")
@@ -157,3 +28,19 @@ def project(tmp_path: Path, bindir: Path) -> Iterator[Project]:
     made = Project(tmp_path / "project", bindir, tmp_path / "runtime")
     yield made
     made.close()
+
+
+@pytest.fixture
+def pids(project: Project) -> Iterator[Fifo]:
+    """Lines from scripts to the test."""
+    fifo = Fifo(project.path / "pids")
+    yield fifo
+    fifo.close()
+
+
+@pytest.fixture
+def go(project: Project) -> Iterator[Fifo]:
+    """Lines from the test to scripts."""
+    fifo = Fifo(project.path / "go")
+    yield fifo
+    fifo.close()

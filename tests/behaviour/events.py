@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.behaviour.conftest import PATIENCE, Project, wait_for_end
+from tests.behaviour.project import PATIENCE, Project, wait_for_end
 
 
 class Fifo:

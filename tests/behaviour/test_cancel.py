@@ -4,12 +4,11 @@ import os
 import pty
 import signal
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 
-from tests.behaviour.conftest import CLIENTS, PATIENCE, Project
 from tests.behaviour.events import Fifo, Watched, expect, finish, status_of, wait_for_sessions
+from tests.behaviour.project import CLIENTS, PATIENCE, Project
 
 ONE_CLIENT = pytest.mark.parametrize("bindir", CLIENTS[:1], indirect=True)
 FAMILY = """
@@ -34,20 +33,6 @@ read x <go
 """A child, one in a session of its own, an orphan that holds the pipe, a daemon without our marks in its environment,
 and the script itself.
 """
-
-
-@pytest.fixture
-def pids(project: Project) -> Iterator[Fifo]:
-    fifo = Fifo(project.path / "pids")
-    yield fifo
-    fifo.close()
-
-
-@pytest.fixture
-def go(project: Project) -> Iterator[Fifo]:
-    fifo = Fifo(project.path / "go")
-    yield fifo
-    fifo.close()
 
 
 def start_family(project: Project, pids: Fifo) -> "tuple[subprocess.Popen[bytes], list[Watched]]":

@@ -7,8 +7,8 @@ import signal
 
 import pytest
 
-from tests.behaviour.conftest import CLIENTS, Project
 from tests.behaviour.events import Fifo, finish
+from tests.behaviour.project import CLIENTS, Project
 
 pytestmark = pytest.mark.parametrize("bindir", CLIENTS[:1], indirect=True)
 

@@ -3,32 +3,17 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.behaviour.conftest import CLIENTS, PATIENCE, Project
 from tests.behaviour.events import Fifo, Watched, count, expect, finish, status_of
+from tests.behaviour.project import CLIENTS, PATIENCE, Project
 
 STARTED = "serving"
 """In the daemon's log, once for each start."""
 HELD = "echo $$ >pids\nread x <go\necho done\n"
 """A script that runs until it is told to go on. It tells its pid."""
-
-
-@pytest.fixture
-def pids(project: Project) -> Iterator[Fifo]:
-    fifo = Fifo(project.path / "pids")
-    yield fifo
-    fifo.close()
-
-
-@pytest.fixture
-def go(project: Project) -> Iterator[Fifo]:
-    fifo = Fifo(project.path / "go")
-    yield fifo
-    fifo.close()
 
 
 def log_of(project: Project) -> str:

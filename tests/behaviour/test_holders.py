@@ -2,13 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.behaviour.conftest import CLIENTS, Project
 from tests.behaviour.events import Fifo, count, expect, finish, status_of
+from tests.behaviour.project import CLIENTS, Project
 
 DETACHED = "bash -c 'for f in /proc/self/fd/*; do f=${f##*/}; (( f > 2 )) && exec {f}>&-; done; exec COMMAND' &"
 """What the notice tells the user to write."""
@@ -19,20 +18,6 @@ NOTICE = b"what it started still holds the target open"
 def bindir(installs: dict[str, Path]) -> Path:
     """The client has no part in this."""
     return installs[CLIENTS[0]]
-
-
-@pytest.fixture
-def pids(project: Project) -> Iterator[Fifo]:
-    fifo = Fifo(project.path / "pids")
-    yield fifo
-    fifo.close()
-
-
-@pytest.fixture
-def go(project: Project) -> Iterator[Fifo]:
-    fifo = Fifo(project.path / "go")
-    yield fifo
-    fifo.close()
 
 
 def test_the_user_reads_once_who_holds_a_target_and_what_to_do(project: Project, pids: Fifo, go: Fifo) -> None:

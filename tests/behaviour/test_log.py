@@ -1,12 +1,11 @@
 """redo-log: what scripts printed, shown again or followed."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.behaviour.conftest import CLIENTS, Project
 from tests.behaviour.events import Fifo, expect, finish
+from tests.behaviour.project import CLIENTS, Project
 
 ODD = bytes(range(1, 256)) + b"no newline at the end"
 
@@ -14,20 +13,6 @@ ODD = bytes(range(1, 256)) + b"no newline at the end"
 @pytest.fixture
 def bindir(installs: dict[str, Path]) -> Path:
     return installs[CLIENTS[0]]
-
-
-@pytest.fixture
-def pids(project: Project) -> Iterator[Fifo]:
-    fifo = Fifo(project.path / "pids")
-    yield fifo
-    fifo.close()
-
-
-@pytest.fixture
-def go(project: Project) -> Iterator[Fifo]:
-    fifo = Fifo(project.path / "go")
-    yield fifo
-    fifo.close()
 
 
 def log(project: Project, *args: str, cwd: Path | None = None) -> bytes:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.conftest import CLIENTS, Project
 from tests.behaviour.events import Fifo, count, expect, finish, wait_for_sessions
+from tests.behaviour.project import CLIENTS, Project
 
 
 @pytest.fixture
@@ -17,13 +17,6 @@ def bindir(installs: dict[str, Path]) -> Path:
 @pytest.fixture
 def ready(project: Project) -> Iterator[Fifo]:
     fifo = Fifo(project.path / "ready")
-    yield fifo
-    fifo.close()
-
-
-@pytest.fixture
-def go(project: Project) -> Iterator[Fifo]:
-    fifo = Fifo(project.path / "go")
     yield fifo
     fifo.close()
 

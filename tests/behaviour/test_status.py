@@ -1,33 +1,18 @@
 """`redod status`: what it tells, also while the daemon is busy."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from redod import __version__
-from tests.behaviour.conftest import CLIENTS, Project
 from tests.behaviour.events import Fifo, finish, status_of
+from tests.behaviour.project import CLIENTS, Project
 
 
 @pytest.fixture
 def bindir(installs: dict[str, Path]) -> Path:
     return installs[CLIENTS[0]]
-
-
-@pytest.fixture
-def pids(project: Project) -> Iterator[Fifo]:
-    fifo = Fifo(project.path / "pids")
-    yield fifo
-    fifo.close()
-
-
-@pytest.fixture
-def go(project: Project) -> Iterator[Fifo]:
-    fifo = Fifo(project.path / "go")
-    yield fifo
-    fifo.close()
 
 
 def test_status_answers_with_every_field_while_a_build_runs(project: Project, pids: Fifo, go: Fifo) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.conftest import CLIENTS, PATIENCE, Project
 from tests.behaviour.events import expect, finish, status_of
+from tests.behaviour.project import CLIENTS, PATIENCE, Project
 
 
 @pytest.fixture

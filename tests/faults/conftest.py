@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.conftest import CLIENTS, Project, make_install
 from tests.behaviour.events import Fifo
+from tests.behaviour.project import CLIENTS, Project, make_install
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from redod.protocol.frames import FrameType
-from tests.behaviour.conftest import PATIENCE, Project
+from tests.behaviour.project import PATIENCE, Project
 
 
 def frame(kind: FrameType, payload: bytes) -> bytes:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.conftest import Project, make_install
 from tests.behaviour.events import Fifo, Watched, count, expect, finish, status_of
+from tests.behaviour.project import Project, make_install
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from redod.store import StoreError
 from redod.store.tables import DATABASE
 from redod.store.workspaces import Workspaces
-from tests.behaviour.conftest import Project
 from tests.behaviour.events import Fifo
+from tests.behaviour.project import Project
 
 
 def workspaces(top: Path) -> Workspaces:

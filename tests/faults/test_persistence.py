@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.conftest import Project
 from tests.behaviour.events import Fifo, Watched, count, expect, finish, status_of
+from tests.behaviour.project import Project
 
 
 def make_tree(project: Project) -> None:

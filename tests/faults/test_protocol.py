@@ -10,8 +10,8 @@ import pytest
 
 from redod.protocol.frames import MAX_INVOKE, FrameType
 from redod.protocol.invocation import encode_request
-from tests.behaviour.conftest import PATIENCE, Project
 from tests.behaviour.events import Fifo, count, finish, status_of, wait_for_sessions
+from tests.behaviour.project import PATIENCE, Project
 from tests.faults.peers import Peer, frame
 
 STREAMS = 2000

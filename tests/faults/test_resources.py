@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.conftest import Project
 from tests.behaviour.events import Fifo, expect, finish
+from tests.behaviour.project import Project
 
 SIZE = 1 << 20
 

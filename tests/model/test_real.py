@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from redod.core.paths import join, relative
-from tests.behaviour.conftest import CLIENTS, PATIENCE, Project, make_install
+from tests.behaviour.project import CLIENTS, PATIENCE, Project, make_install
 from tests.model.filesystem import Files
 from tests.model.histories import EVERYTHING, Edit
 from tests.model.histories import Project as History

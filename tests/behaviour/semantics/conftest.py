@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.conftest import CLIENTS, Project
+from tests.behaviour.project import CLIENTS, Project
 
 
 @pytest.fixture(scope="session")

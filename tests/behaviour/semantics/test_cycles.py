@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.behaviour.conftest import PATIENCE, Project
+from tests.behaviour.project import PATIENCE, Project
 
 LINE = b"these targets wait for each other"
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.behaviour.conftest import Project
+from tests.behaviour.project import Project
 
 
 def edit_keeping_the_time(project: Project, name: str, text: str) -> None:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tests.behaviour.conftest import Project
+from tests.behaviour.project import Project
 
 SHOW = "env -0 >$3"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from redod import __version__
-from tests.behaviour.conftest import Project
+from tests.behaviour.project import Project
 from tests.client.conftest import NAMES
 
 REDO_NAMES = [name for name in NAMES if name != "redod"]

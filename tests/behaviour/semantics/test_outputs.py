@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from tests.behaviour.conftest import Project
+from tests.behaviour.project import Project
 
 
 def names(project: Project) -> set[str]:

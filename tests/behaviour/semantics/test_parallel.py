@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.behaviour.conftest import PATIENCE, Project
+from tests.behaviour.project import PATIENCE, Project
 
 
 def log_events(project: Project) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.behaviour.conftest import Project
+from tests.behaviour.project import Project
 
 
 def test_each_start_is_a_line_indented_by_its_depth_with_its_output_below(project: Project) -> None:

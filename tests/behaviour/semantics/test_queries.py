@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.conftest import Project
+from tests.behaviour.project import Project
 
 
 def lines(project: Project, *argv: str, cwd: Path | None = None) -> list[str]:

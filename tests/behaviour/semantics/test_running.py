@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.behaviour.conftest import Project
+from tests.behaviour.project import Project
 
 CANDIDATES = [
     ("dir/foo.a.b.do", "foo.a.b", "foo.a.b"),

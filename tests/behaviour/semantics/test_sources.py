@@ -2,7 +2,7 @@
 
 import os
 
-from tests.behaviour.conftest import Project
+from tests.behaviour.project import Project
 
 
 def test_a_file_that_redo_did_not_make_is_not_overwritten(project: Project) -> None:

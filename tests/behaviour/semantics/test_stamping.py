@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.behaviour.conftest import Project
+from tests.behaviour.project import Project
 
 
 @pytest.fixture

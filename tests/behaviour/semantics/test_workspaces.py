@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.conftest import Project
+from tests.behaviour.project import Project
 
 
 def stores(directory: Path) -> list[Path]:
