@@ -39,16 +39,19 @@ def redo_ifchange(context: Context) -> Attendant | None:
 def _build(context: Context, names: list[bytes], options: BuildOptions, *, force: bool) -> Attendant:
     targets = context.paths(names)
     engine, setting = context.engine, context.setting()
-    caller = Caller(
-        engine, context.link, setting, context.name, options,
-        run=context.run, is_redirected=context.is_redirected, is_terminal=context.is_terminal,
-    )  # fmt: skip
+    pool = None
     if context.run is None:
         engine.stores.look_again()
+        if options.jobs is None:
+            pool = engine.pool_of(targets[0], setting)
+    caller = Caller(
+        engine, context.link, setting, context.name, options,
+        run=context.run, is_redirected=context.is_redirected, is_terminal=context.is_terminal, pool=pool,
+    )  # fmt: skip
     try:
         ready = not engine.stores.missing(targets, setting, caller.session)
     except RedodError as error:
-        caller.refuse(str(error))
+        caller.refuse(error)
         return caller
     if ready:
         caller.build(targets, force=force)
@@ -61,9 +64,9 @@ async def _open_and_build(context: Context, caller: Caller, targets: list[bytes]
     try:
         await open_stores(context.engine, caller, targets, caller.setting, caller.session)
     except RedodError as error:
-        caller.refuse(str(error))
+        caller.refuse(error)
     except Exception:
-        caller.refuse(str(InternalError()))
+        caller.refuse(InternalError())
         raise
     else:
         caller.build(targets, force=force)

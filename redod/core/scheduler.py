@@ -26,11 +26,11 @@ class Scheduler:
     def graph(self) -> Graph:
         return self.world.graph
 
-    def open_session(self, *, jobs: int | None = None, keep_going: bool = False) -> Session:
-        """Begin a session. `jobs`: the size of a pool of its own."""
+    def open_session(self, *, jobs: int | None = None, pool: Pool | None = None, keep_going: bool = False) -> Session:
+        """Begin a session. `jobs`: the size of a pool of its own; `pool`: what it draws on else (the shared pool)."""
         world = self.world
         world.session_count += 1
-        pool = world.shared if jobs is None else Pool(jobs)
+        pool = Pool(jobs) if jobs is not None else pool or world.shared
         session = Session(world.session_count, world.next_epoch(), pool, keep_going)
         world.sessions.add(session)
         return session

@@ -26,12 +26,14 @@ from redod.core.outcome import InstallStdout, InstallTemporary, LeaveTarget, Out
 from redod.core.paths import name_of, relative
 from redod.core.scheduler import Scheduler
 from redod.core.stamps import MISSING, Moment, Stamp
+from redod.core.tokens import Pool
 from redod.core.verdicts import Reason, Verdict
-from redod.engine.client import Client
+from redod.engine.client import Client, Setting
 from redod.engine.environment import Identity, job_environment
 from redod.engine.run import Run
 from redod.engine.stores import OpenWorkspace, Stores
 from redod.engine.tasks import Tasks
+from redod.errors import RedodError
 from redod.files import outputs
 from redod.files.captures import Captures
 from redod.files.observe import ObserveError, observe, observe_source
@@ -72,6 +74,8 @@ class Engine:
         self.socket = owner.socket
         self._commands = commands
         self._tokens: dict[bytes, Run] = {}
+        self._pools: dict[bytes, Pool] = {}
+        """By root, of the workspaces whose `redod.toml` says how many jobs."""
         self._spawner = Spawner(loop)
         self._captures = Captures()
         self._events: deque[events.Event] = deque()
@@ -82,6 +86,19 @@ class Engine:
     def on_end(self, session: Session, callback: Callable[[], None]) -> None:
         """Call back when nothing of the session is left."""
         self._on_end[session] = callback
+
+    def pool_of(self, target: bytes, setting: Setting) -> Pool:
+        """What a session without -j draws on whose first target this is: its workspace's pool, else the shared one.
+
+        Raises ConfigError.
+        """
+        root = self.stores.root(target, setting)
+        jobs = self.stores.configs.read(root).jobs
+        if jobs is None:
+            return self.scheduler.world.shared
+        pool = self._pools.setdefault(root, Pool(jobs))
+        pool.size = jobs
+        return pool
 
     def run_of_token(self, token: bytes) -> Run | None:
         """The running job that a nested call names."""
@@ -246,7 +263,7 @@ class Engine:
         """The workspace in which the job's target will be recorded; None, and why there is none."""
         try:
             home = self.stores.home_of(job.node, caller.setting, job.session)
-        except StoreError as error:
+        except RedodError as error:
             return None, str(error)
         if not job.node.workspace:
             job.node.workspace = home.number

@@ -9,6 +9,7 @@ import os
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Iterable, Iterator
 
+from redod.config.reading import Configs
 from redod.core.graph import Graph, LogPlace, Node
 from redod.core.model import Session
 from redod.core.paths import directory_of, is_below, relative, show
@@ -68,6 +69,7 @@ class Stores:
         """By root, what others wait for that asked for the workspace."""
         self._timer: TimerHandle | None = None
         self._checkpoint: TimerHandle | None = None
+        self.configs = Configs()
         self.litter = Litter(loop)
         self.notices: list[str] = []
         """What happened to stores, for the next user who calls."""
@@ -89,7 +91,7 @@ class Stores:
 
         A file that exists where no store is may be a mere source (a system header, say): its directory gets none before
         something is built there (see `home_of`). `session` uses them all until it leaves: they are not given up before.
-        Raises StoreError where one can have no store.
+        Raises StoreError where one can have no store, ConfigError where its settings are wrong.
         """
         found: dict[bytes, Workspace] = {}
         known: dict[bytes, Workspace | None] = {}
@@ -114,8 +116,15 @@ class Stores:
                 elif os.path.isdir(root):
                     found[root] = self._workspaces.prepare(root, setting.home)
         if session is not None:
-            self._users.setdefault(session, set()).update(found)
+            used = self._users.setdefault(session, set())
+            for root in found.keys() - used:
+                self.configs.read(root)
+            used.update(found)
         return [workspace for root, workspace in found.items() if root not in self._open]
+
+    def root(self, target: bytes, setting: Setting) -> bytes:
+        """The root of the workspace in which this target is, or would be."""
+        return self._workspaces.root(target, setting.cwd, setting.home)
 
     def open(self, workspace: Workspace, home: bytes) -> None:
         """Open a store and read it, and the stores of the other workspaces that its targets depend on.
@@ -186,12 +195,13 @@ class Stores:
     def home_of(self, node: Node, setting: Setting, session: Session) -> OpenWorkspace:
         """The workspace in which a target is, or will be, recorded: open (see `missing`), or opened now as a new one.
 
-        Raises StoreError.
+        Raises StoreError, ConfigError.
         """
         if node.workspace:
             return self._numbers[node.workspace]
         workspace = self._workspaces.find(node.path, setting.cwd, setting.home)
         if workspace.root not in self._open:
+            self.configs.read(workspace.root)
             self.open(workspace, setting.home)
             self._users.setdefault(session, set()).add(workspace.root)
         return self._open[workspace.root]

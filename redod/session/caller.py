@@ -7,9 +7,11 @@ import random
 from redod.core import events
 from redod.core.model import Call, Session
 from redod.core.states import JobState
+from redod.core.tokens import Pool
 from redod.engine.client import Setting
 from redod.engine.engine import Engine
 from redod.engine.run import Run
+from redod.errors import RedodError
 from redod.jobs.command import Flags
 from redod.logs.joblog import JobLog
 from redod.logs.transcript import Style
@@ -22,12 +24,13 @@ class Caller:
     """One client's request to build. It is the engine's `Client`.
 
     `run`: the job whose script makes the call. `is_redirected`: the client's standard error is not that job's, so what
-    the call builds is shown to the client itself, as a plain process tree would.
+    the call builds is shown to the client itself, as a plain process tree would. `pool`: what a session without -j
+    draws on, if not the shared one.
     """
 
     def __init__(
         self, engine: Engine, link: Link, setting: Setting, name: str, options: BuildOptions,
-        *, run: Run | None, is_redirected: bool, is_terminal: bool,
+        *, run: Run | None, is_redirected: bool, is_terminal: bool, pool: Pool | None = None,
     ) -> None:  # fmt: skip
         self.setting = setting
         self._engine = engine
@@ -43,7 +46,7 @@ class Caller:
         self._over = False
         parent = None if run is None else run.client
         self.session: Session = engine.scheduler.open_session(
-            jobs=options.jobs, keep_going=options.keep_going
+            jobs=options.jobs, pool=pool, keep_going=options.keep_going
         ) if run is None else run.job.session  # fmt: skip
         self.session_id = b"%d.%d" % (os.getpid(), self.session.number) if parent is None else parent.session_id
         self.debug = bool(options.debug) or (parent is not None and parent.debug)
@@ -76,7 +79,7 @@ class Caller:
         if self._over or self._signal:
             return
         if run is not None and (run.job.cancelled or run.job.state is JobState.DONE):
-            self.refuse("the target whose script asks for this is not being built any more")
+            self.refuse(RedodError("the target whose script asks for this is not being built any more"))
             return
         if self._options.shuffle:
             random.shuffle(targets)
@@ -108,10 +111,10 @@ class Caller:
         else:
             self._link.output(2, line + b"\n")
 
-    def refuse(self, text: str) -> None:
+    def refuse(self, error: RedodError) -> None:
         """The call cannot be made."""
-        self.complain(text)
-        self._status = 1
+        self.complain(str(error))
+        self._status = error.status
         self._end()
         if self._run is None:
             self._engine.post(events.SessionCancelled(self.session))

@@ -1,0 +1,1 @@
+"""The settings of a workspace: `redod.toml` in its root."""
