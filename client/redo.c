@@ -26,7 +26,9 @@ static const char redod_usage[] =
     "usage: redod COMMAND\n"
     "  run              serve in the foreground, log to standard error\n"
     "  status [--json]  what the server is doing\n"
-    "  stop             end the server\n"
+    "  stop             end the server and its services; --keep-services: only the server\n"
+    "  services         the running processes that targets are\n"
+    "  service          stop|restart TARGET\n"
     "  socket           print the path of the server's socket\n"
     "  units            systemd user units for this install\n"
     "The redo commands start a server by themselves. redod --version prints the version.\n";

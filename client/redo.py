@@ -53,7 +53,9 @@ USAGE_TEXT = b"""\
 usage: redod COMMAND
   run              serve in the foreground, log to standard error
   status [--json]  what the server is doing
-  stop             end the server
+  stop             end the server and its services; --keep-services: only the server
+  services         the running processes that targets are
+  service          stop|restart TARGET
   socket           print the path of the server's socket
   units            systemd user units for this install
 The redo commands start a server by themselves. redod --version prints the version.

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from redod import __version__
 from redod.commands.context import Attendant, Context, Errand
+from redod.commands.service import redod_service, redod_services
 from redod.core.paths import show
 from redod.core.states import JobState
 from redod.errors import UsageError
@@ -63,11 +64,18 @@ def redod(context: Context) -> Attendant | None:
             context.link.exit(0)
         case (b"stop",):
             context.daemon.stop(context.link)
+        case (b"stop", b"--keep-services"):
+            context.daemon.stop(context.link, keep_services=True)
+        case (b"services", *words):
+            return redod_services(context, tuple(words))
+        case (b"service", *words):
+            return redod_service(context, tuple(words))
         case (b"release", directory):
             return Errand(context, _release, context, directory)
         case _:
             raise UsageError(
-                "usage: redod run | status [--json] | stop | socket | units [--print | --write [DIRECTORY]]"
+                "usage: redod run | status [--json] | stop [--keep-services] | services [--json] |"
+                " service stop|restart TARGET | socket | units [--print | --write [DIRECTORY]]"
             )
     return None
 

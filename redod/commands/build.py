@@ -22,7 +22,7 @@ _DEFAULT = BuildOptions()
 def redo(context: Context) -> Attendant | None:
     """Run the targets' scripts, whatever their state."""
     found, names = context.options("j:kxvd", _LONG)
-    return _build(context, names or [b"all"], _options(found), force=True)
+    return build(context, names or [b"all"], _options(found), force=True)
 
 
 def redo_ifchange(context: Context) -> Attendant | None:
@@ -33,10 +33,11 @@ def redo_ifchange(context: Context) -> Attendant | None:
             context.link.exit(0)
             return None
         names = [b"all"]
-    return _build(context, names, _DEFAULT, force=False)
+    return build(context, names, force=False)
 
 
-def _build(context: Context, names: list[bytes], options: BuildOptions, *, force: bool) -> Attendant:
+def build(context: Context, names: list[bytes], options: BuildOptions = _DEFAULT, *, force: bool) -> Attendant:
+    """Have these names built for the client."""
     targets = context.paths(names)
     engine, setting = context.engine, context.setting()
     pool = None

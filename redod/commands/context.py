@@ -15,6 +15,7 @@ from redod.engine.run import Run
 from redod.errors import InternalError, RedodError, UsageError
 from redod.files.observe import canonical
 from redod.protocol.invocation import Invocation
+from redod.services.supervisor import Supervisor
 from redod.session.link import Link
 
 _log = logging.getLogger(__name__)
@@ -37,7 +38,9 @@ class Daemon(Protocol):
     started: float
     """Monotonic clock, in seconds."""
 
-    def stop(self, link: Link) -> None:
+    services: Supervisor
+
+    def stop(self, link: Link, *, keep_services: bool = False) -> None:
         """End the server; the client is answered last."""
 
 
@@ -75,16 +78,19 @@ class Context:
         directories = {cwd: cwd}
         return [canonical(name, cwd, directories) for name in names]
 
-    def options(self, short: str = "", long: tuple[str, ...] = ()) -> tuple[list[tuple[str, str]], list[bytes]]:
-        """Split the arguments into options and names; `--help` is answered here.
+    def options(
+        self, short: str = "", long: tuple[str, ...] = (), *, until_name: bool = False
+    ) -> tuple[list[tuple[str, str]], list[bytes]]:
+        """Split the arguments into options and names; `--help` is answered here. `until_name`: no option follows one.
 
         Raises UsageError; HelpAsked after having answered.
         """
         args = self.invocation.args
         if not any(arg.startswith(b"-") for arg in args):
             return [], list(args)
+        split = getopt.getopt if until_name else getopt.gnu_getopt
         try:
-            found, names = getopt.gnu_getopt([os.fsdecode(arg) for arg in args], short, [*long, "help"])
+            found, names = split([os.fsdecode(arg) for arg in args], short, [*long, "help"])
         except getopt.GetoptError as error:
             raise UsageError(f"{error.msg}; see {self.name} --help") from error
         if ("--help", "") in found:

@@ -19,7 +19,7 @@ class OutsideError(RedodError):
 def redo_ifcreate(context: Context) -> Attendant | None:
     """Depend on these names not existing."""
     _, names = context.options()
-    run = _run(context)
+    run = run_of(context)
     paths = context.paths(names)
     existing = [name for name, path in zip(names, paths, strict=True) if observe(path).exists]
     if existing:
@@ -32,7 +32,7 @@ def redo_ifcreate(context: Context) -> Attendant | None:
 def redo_always(context: Context) -> Attendant | None:
     """Build the target again in every session."""
     _no_names(context)
-    context.engine.post(events.AlwaysDeclared(_run(context).job))
+    context.engine.post(events.AlwaysDeclared(run_of(context).job))
     context.link.exit(0)
     return None
 
@@ -40,7 +40,7 @@ def redo_always(context: Context) -> Attendant | None:
 def redo_stamp(context: Context) -> Attendant | None:
     """Give the target a checksum: of the standard input."""
     _no_names(context)
-    run = _run(context)
+    run = run_of(context)
     digest = hashlib.sha256()
 
     def take(data: bytes) -> None:
@@ -56,7 +56,7 @@ def redo_stamp(context: Context) -> Attendant | None:
 def redo_recheck(context: Context) -> Attendant | None:
     """Have the session look at everything again."""
     _no_names(context)
-    context.engine.post(events.Rechecked(_run(context).job.session))
+    context.engine.post(events.Rechecked(run_of(context).job.session))
     context.link.exit(0)
     return None
 
@@ -67,7 +67,8 @@ def _no_names(context: Context) -> None:
         raise UsageError(f"takes no names; see {context.name} --help")
 
 
-def _run(context: Context) -> Run:
+def run_of(context: Context) -> Run:
+    """The job whose script calls. Raises OutsideError."""
     if context.run is None:
         raise OutsideError("only a target's script (a dofile that redo runs) can call this")
     return context.run

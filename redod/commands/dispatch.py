@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from redod.commands import admin, build, declare, log, query
+from redod.commands import admin, build, declare, log, query, service
 from redod.commands.context import Attendant, Context
 
 COMMANDS: dict[bytes, Callable[[Context], Attendant | None]] = {
@@ -17,5 +17,6 @@ COMMANDS: dict[bytes, Callable[[Context], Attendant | None]] = {
     b"redo-sources": query.redo_sources,
     b"redo-ood": query.redo_ood,
     b"redo-log": log.redo_log,
+    b"redo-service": service.redo_service,
     b"redod": admin.redod,
 }

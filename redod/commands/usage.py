@@ -45,6 +45,20 @@ Show what the last builds of the targets printed.
   -u, --unchanged    with -r, also what was up to date then
   -f, --follow       show a running build to its end
 """,
+    b"redo-service": """\
+usage: redo-service [OPTION]... COMMAND [ARGUMENT]...
+In a script: the target is this running process. The server looks after it; the script goes on when it is ready.
+
+  --ready-fd N        it is ready when it has written a line to descriptor N
+  --ready-port P      when it listens on TCP port P
+  --ready-line REGEX  when it has printed a line in which REGEX (Python's) is found
+                      without any: when it has run for 0.2 s
+  --ready-timeout S   give up after S seconds (default: 60)
+  --stop-signal NAME  what ends it (default: TERM); after 5 s comes KILL
+
+The command must stay in the foreground. What it prints goes to its own log, which redo-log shows. The target is out of
+date when the process has ended; when its script runs again, the old process is stopped before the new one is started.
+""",
     b"redo-recheck": """\
 usage: redo-recheck
 In a script: look at everything again in this session, as a new session would.

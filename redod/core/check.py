@@ -189,6 +189,8 @@ class Check:
             return Dirty(Reason(Why.STAMP, detail=self._differs[node]))
         if node.always:
             return Dirty(Reason(Why.ALWAYS))
+        if node in self._graph.ended_services:
+            return Dirty(Reason(Why.SERVICE_ENDED))
         if frame.better:
             return Dirty(Reason(Why.BETTER_DOFILE, frame.better))
         return None

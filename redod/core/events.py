@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from redod.core.stamps import Stamp
 
 if TYPE_CHECKING:
+    from redod.core.graph import Node
     from redod.core.model import Call, Job, Session, Want
     from redod.core.outcome import Produced
 
@@ -117,6 +118,13 @@ class SessionCancelled(NamedTuple):
     session: "Session"
 
 
+class ServiceChanged(NamedTuple):
+    """A target's process has ended, or is not to be asked for any more (it was started, or nobody looks after it)."""
+
+    node: "Node"
+    has_ended: bool
+
+
 class Rechecked(NamedTuple):
     """The session must look at everything again."""
 
@@ -126,4 +134,5 @@ class Rechecked(NamedTuple):
 Event = (
     CallMade | Observed | ObserveFailed | JobStarted | StartFailed | JobExited | PipeClosed | HoldersReported | Examined
     | Installed | InstallFailed | Created | AlwaysDeclared | ChecksumGiven | CallLeft | SessionCancelled | Rechecked
+    | ServiceChanged
 )  # fmt: skip

@@ -121,6 +121,8 @@ class Graph:
     def __init__(self, first_version: int) -> None:
         self._nodes: dict[bytes, Node] = {}
         self._version = first_version
+        self.ended_services: set[Node] = set()
+        """Targets whose last build started a process that runs no more. Not stored."""
 
     def node(self, path: bytes) -> Node:
         """The node of this canonical path; made on first use."""

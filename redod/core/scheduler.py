@@ -8,7 +8,7 @@ instructions are handed out. Nothing here waits, looks at the disk or knows the 
 from typing import assert_never
 
 from redod.core import calls, cancel, events, runs, wants
-from redod.core.graph import DepKind, Graph
+from redod.core.graph import DepKind, Graph, Node
 from redod.core.instructions import Instruction
 from redod.core.model import Call, Job, Session, Want, World
 from redod.core.stamps import Moment, Stamp
@@ -110,12 +110,21 @@ class Scheduler:
                 cancel.leave(world, call)
             case events.SessionCancelled(session):
                 cancel.cancel_session(world, session)
+            case events.ServiceChanged(node, has_ended):
+                self._service_changed(node, has_ended)
             case events.Rechecked(session):
                 session.epoch = world.next_epoch()
                 session.failed.clear()
                 session.outdated.clear()
             case _:
                 assert_never(event)
+
+    def _service_changed(self, node: Node, has_ended: bool) -> None:
+        if has_ended:
+            self.graph.ended_services.add(node)
+            node.verified = 0
+        else:
+            self.graph.ended_services.discard(node)
 
     def _observed(self, subject: Want | Call, stamps: list[Stamp], moment: Moment) -> None:
         if isinstance(subject, Call):

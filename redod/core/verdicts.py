@@ -16,6 +16,7 @@ class Why(Enum):
     MISSING = "it does not exist any more"
     STAMP = "its {detail} is not as it was built"
     ALWAYS = "its script calls redo-always"
+    SERVICE_ENDED = "the process that it stands for has ended"
     DOFILE_GONE = "its script {name} is gone"
     BETTER_DOFILE = "{name} now comes before its script"
     CHANGED = "{name} changed"

@@ -70,6 +70,8 @@ class Engine:
         """It met an error of its own and does nothing any more."""
         self.on_failure: Callable[[], None] = loop.stop
         """Called then."""
+        self.on_job_end: Callable[[Job, int], None] = lambda job, status: None
+        """Called when a job is over; what it printed can still be added to."""
         self.loop = loop
         self.socket = owner.socket
         self._commands = commands
@@ -344,6 +346,7 @@ class Engine:
         return events.Installed(job, done.stamp)
 
     def _end(self, job: Job, status: int) -> None:
+        self.on_job_end(job, status)
         run = self.runs.pop(job)
         del self._tokens[run.token]
         run.close()

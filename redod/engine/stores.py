@@ -7,7 +7,7 @@ import asyncio
 import logging
 import os
 from asyncio import AbstractEventLoop, TimerHandle
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from redod.config.reading import Configs
 from redod.core.graph import Graph, LogPlace, Node
@@ -70,6 +70,9 @@ class Stores:
         self._timer: TimerHandle | None = None
         self._checkpoint: TimerHandle | None = None
         self.configs = Configs()
+        self.on_open: Callable[[OpenWorkspace], None] = lambda workspace: None
+        self.on_close: Callable[[OpenWorkspace], None] = lambda workspace: None
+        """Called right before nothing of it is known any more."""
         self.litter = Litter(loop)
         self.notices: list[str] = []
         """What happened to stores, for the next user who calls."""
@@ -145,6 +148,7 @@ class Stores:
         if store.loaded.notice:
             self.notices.append(store.loaded.notice)
         _log.info("workspace %s: %d targets", os.fsdecode(workspace.root), store.loaded.targets)
+        self.on_open(self._open[workspace.root])
         if store.pending:
             self._commit_soon()
 
@@ -274,6 +278,7 @@ class Stores:
 
     def close(self, root: bytes) -> None:
         """Give a workspace up. Somebody else may build there now, so nothing of it is remembered."""
+        self.on_close(self._open[root])
         workspace = self._open.pop(root)
         del self._numbers[workspace.number]
         try:

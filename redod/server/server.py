@@ -16,6 +16,7 @@ from redod.errors import InternalError, RedodError
 from redod.protocol.invocation import Invocation
 from redod.server.connection import Connection
 from redod.server.place import Place
+from redod.services.supervisor import Supervisor
 from redod.session.link import Link
 
 _FAREWELL = 2.0
@@ -32,6 +33,7 @@ class Server:
         self, loop: AbstractEventLoop, listener: socket.socket, place: Place, engine: Engine, idle: float | None
     ) -> None:
         self.engine = engine
+        self.services = Supervisor(engine)
         self.started = time.monotonic()
         self._loop = loop
         self._listener = listener
@@ -43,6 +45,7 @@ class Server:
         self._empty = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._retired = False
+        self._keeps_services = False
         engine.on_failure = self._fail
         listener.setblocking(False)
         loop.add_reader(listener.fileno(), self._acceptable)
@@ -53,8 +56,9 @@ class Server:
         """Return when the server is to end."""
         await self._end.wait()
 
-    def stop(self, link: Link | None = None) -> None:
+    def stop(self, link: Link | None = None, *, keep_services: bool = False) -> None:
         """End the server; the client behind `link` is answered when everything is closed."""
+        self._keeps_services = self._keeps_services or keep_services
         if link is not None:
             self._stopping.append(link)
         self._end.set()
@@ -63,6 +67,7 @@ class Server:
         """The engine met an error of its own: rather no server than a wrong one. The next client starts another."""
         for connection in list(self._connections):
             connection.refuse(1, str(InternalError()))
+        self._keeps_services = True
         self._end.set()
 
     def retire(self) -> None:
@@ -79,6 +84,8 @@ class Server:
         self._retired = True
         self._place.leave()
         self._accept_the_last()
+        if not self._keeps_services:
+            await self.services.stop_all()
         await self.engine.close()
         # Ended sessions are cycles of objects, and their logs hold files of the workspaces: whoever asked for the end
         # may unmount those next.
@@ -189,7 +196,10 @@ class Server:
             # Jobs that are being killed; nobody tells us of their end.
             self._timer = self._loop.call_later(_BREATHER, self._rested)
         elif self._retired:
-            self.stop()
+            # Whoever serves here next finds them again.
+            self.stop(keep_services=True)
+        elif self.services.supervises:
+            self._timer = self._loop.call_later(self._idle or 0, self._rested)
         else:
             self.retire()
 

@@ -19,7 +19,8 @@ COMPILER = shutil.which("cc")
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Werror"]
 NAMES = [
     "redo", "redo-ifchange", "redo-ifcreate", "redo-always", "redo-stamp", "redo-whichdo", "redo-targets",
-    "redo-sources", "redo-ood", "redo-log", "redo-recheck", "redod",
+    "redo-sources", "redo-ood", "redo-log", "redo-recheck", "redo-service",
+    "redod",
 ]  # fmt: skip
 
 

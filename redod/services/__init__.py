@@ -1,0 +1,1 @@
+"""Services: targets that are running processes, supervised by the server."""
