@@ -53,6 +53,11 @@ int listen_at(const char *path);
 int start_server(const char *path, const char *directory);
 __attribute__((noreturn)) void run_server(char **arguments, const char *path, const char *directory);
 __attribute__((noreturn)) void exec_server(char **arguments);
+void close_from(int first);
+
+/* ---- detach.c: redo-detach, all of it --------------------------------------------------------------------------- */
+
+__attribute__((noreturn)) void detach(char **arguments);
 
 /* ---- invoke.c, relay.c ------------------------------------------------------------------------------------------ */
 

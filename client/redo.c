@@ -11,6 +11,7 @@
  *     start.c      the server, started
  *     invoke.c     what is sent first
  *     relay.c      everything after: output, standard input, signals, the end
+ *     detach.c     redo-detach, which needs no server
  *
  * A build makes one call per target or more, so the usual way through is a dozen cheap system calls.
  */
@@ -98,6 +99,8 @@ int main(int argc, char **argv)
     occupy_standard_descriptors();
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         print_version();
+    if (strcmp(command, "redo-detach") == 0)
+        detach(arguments);
     if (strcmp(command, "redod") == 0)
         without_server(arguments);
     cwd = working_directory();

@@ -61,6 +61,21 @@ usage: redod COMMAND
 The redo commands start a server by themselves. redod --version prints the version.
 """
 
+DETACH_TEXT = b"""\
+usage: redo-detach [--log FILE] [--pidfile FILE] COMMAND [ARGUMENT]...
+Start COMMAND so that it outlives the script that calls this and does not hold its target: in a session of its
+own, its input and output /dev/null, and nothing else open. Returns once it runs, and fails if it cannot run.
+
+  --log FILE      append its output to FILE
+  --pidfile FILE  write its pid, which is also the number of its process group, to FILE
+"""
+IN_SCOPE = b"--in-scope"
+"""How systemd-run calls us: TOLD is open, and the rest is done."""
+TOLD = 3
+"""The detached child's descriptor through which we learn what became of it."""
+MANAGER_PATIENCE = 5000
+"""Milliseconds for systemd to make a scope."""
+
 
 class Standard:
     """Descriptors 0-2 as they were when we started."""
@@ -338,10 +353,15 @@ def server_program() -> "list[bytes]":
     return program
 
 
-def exec_server(program: "list[bytes]", arguments: "list[bytes]", environ: "dict[bytes, bytes]") -> "NoReturn":
-    """Become `redod ARGUMENTS` in Python. That the interpreter ignores two signals at its start is not inherited."""
+def restore_signals() -> None:
+    """That the interpreter ignores two signals at its start is not inherited."""
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
         _signal.signal(number, _signal.SIG_DFL)
+
+
+def exec_server(program: "list[bytes]", arguments: "list[bytes]", environ: "dict[bytes, bytes]") -> "NoReturn":
+    """Become `redod ARGUMENTS` in Python."""
+    restore_signals()
     try:
         posix.execve(program[0], program + arguments, environ)
     except OSError as error:
@@ -655,6 +675,146 @@ def without_server(arguments: "list[bytes]") -> None:
         say(1, socket_path()[0] + b"\n", 0)
 
 
+# ---- redo-detach: a process in a session of its own and, where systemd has a manager for the user, in its own scope
+
+
+class Plan:
+    """What redo-detach was asked for."""
+
+    log = pidfile = b""
+    command: "list[bytes]" = []  # noqa: RUF012 - there is one process and one plan
+
+
+def read_detach_options(words: "list[bytes]") -> None:
+    while words and words[0].startswith(b"-"):
+        option, equals, value = words.pop(0).partition(b"=")
+        if option == b"--":
+            break
+        if option in (b"--help", b"-h"):
+            say(1, DETACH_TEXT, 0)
+        if option not in (b"--log", b"--pidfile"):
+            fail(USAGE, b"there is no option " + option + equals + value + b"; see redo-detach --help")
+        if not equals and not words:
+            fail(USAGE, option + b" needs a file; see redo-detach --help")
+        setattr(Plan, option[2:].decode(), value if equals else words.pop(0))
+    if not words:
+        fail(USAGE, "needs a command; see redo-detach --help")
+    Plan.command = words
+
+
+def detached_environment() -> "dict[bytes, bytes]":
+    """It is no part of the job any more, nor of a make that the job may belong to."""
+    own = (b"REDO_", b"MAKEFLAGS=", b"MFLAGS=", b"MAKELEVEL=")
+    return variables(b"\0".join(item for item in environment().split(b"\0") if not item.startswith(own)))
+
+
+def execute(words: "list[bytes]", environ: "dict[bytes, bytes]") -> "NoReturn":
+    """Say that it came so far, and then, if it is still there to do so, why the command cannot be executed."""
+    import os
+
+    posix.set_inheritable(TOLD, False)
+    try:
+        posix.write(TOLD, (0).to_bytes(4, sys.byteorder))
+        try:
+            os.execvpe(words[0], words, environ)
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            # A script without a #! line is sh's, as execvp(3) has it.
+            posix.execve(b"/bin/sh", [b"sh", b"-c", b'exec "$@"', b"sh", *words], environ)
+    except OSError as error:
+        posix.write(TOLD, (error.errno or 0).to_bytes(4, sys.byteorder))
+    posix._exit(127)
+
+
+def become_detached(told: int, null: int, output: int, scope: bool) -> "NoReturn":
+    posix.setsid()
+    for number, place in ((null, 0), (output, 1), (output, 2), (told, TOLD)):
+        posix.dup2(number, place)
+        posix.set_inheritable(place, True)
+    posix.closerange(TOLD + 1, posix.sysconf("SC_OPEN_MAX"))
+    restore_signals()
+    if scope:
+        execute_in_scope()
+    execute(Plan.command, detached_environment())
+
+
+def execute_in_scope() -> "NoReturn":
+    """systemd-run makes a scope around itself, and then executes us again there: the pid stays."""
+    import os
+
+    start = [b"systemd-run", b"--user", b"--scope", b"--quiet", b"--collect", b"--"]
+    words = [*start, bindir() + b"/redo-detach", IN_SCOPE, *Plan.command]
+    try:
+        os.execvpe(words[0], words, detached_environment())
+    except OSError:
+        posix._exit(127)
+
+
+def hear(told: int, patience: int) -> "int | None":
+    """The word of the child; None when it ended, or took too long, before it said anything."""
+    poller = select.poll()
+    poller.register(told, select.POLLIN)
+    word = posix.read(told, 4) if poller.poll(patience) else b""
+    return int.from_bytes(word, sys.byteorder) if word else None
+
+
+def start_detached(output: int, scope: bool) -> int:
+    """The command's pid; 0 when it did not come to that, which with `scope` only means to try without."""
+    told, telling = posix.pipe2(posix.O_CLOEXEC)
+    null = posix.open("/dev/null", posix.O_RDONLY | posix.O_CLOEXEC)
+    child = posix.fork()
+    if child == 0:
+        become_detached(telling, null, output, scope)
+    posix.close(telling)
+    posix.close(null)
+    if hear(told, MANAGER_PATIENCE if scope else -1) is None:
+        posix.kill(child, _signal.SIGKILL)
+        posix.waitpid(child, 0)
+        child = 0
+    elif (error := hear(told, -1)) is not None:
+        posix.waitpid(child, 0)
+        fail(
+            127 if error == errno.ENOENT else 126, b"cannot run %s: " % Plan.command[0] + posix.strerror(error).encode()
+        )
+    posix.close(told)
+    return child
+
+
+def has_user_manager() -> bool:
+    runtime = path_variable(b"XDG_RUNTIME_DIR")
+    return bool(runtime) and posix.access(runtime + b"/systemd/private", posix.F_OK)
+
+
+def write_pid(child: int) -> None:
+    try:
+        flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC
+        posix.write(posix.open(Plan.pidfile, flags, 0o666), b"%d\n" % child)
+    except OSError as error:
+        posix.kill(child, _signal.SIGTERM)
+        told = (Plan.pidfile, reason(error), Plan.command[0])
+        fail(FAILED, b"cannot write %s: %s; %s was ended" % told)
+
+
+def detach(arguments: "list[bytes]") -> "NoReturn":
+    if arguments[:1] == [IN_SCOPE]:
+        restore_signals()
+        execute(arguments[1:], variables(environment()))
+    read_detach_options(arguments)
+    log = Plan.log or b"/dev/null"
+    try:
+        output = posix.open(log, posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC, 0o666)
+    except OSError as error:
+        fail(FAILED, b"cannot open " + log + b": " + reason(error))
+    child = start_detached(output, scope=True) if has_user_manager() else 0
+    child = child or start_detached(output, scope=False)
+    if not child:
+        fail(FAILED, b"cannot start " + Plan.command[0] + b": its process ended at once")
+    if Plan.pidfile:
+        write_pid(child)
+    posix._exit(0)
+
+
 # ---- Everything
 
 
@@ -674,6 +834,8 @@ def main(arguments: "list[bytes]") -> "NoReturn":
     occupy_standard_descriptors()
     if arguments == [b"--version"]:
         say(1, b"%s (redod) %s\n" % (command, VERSION.encode()), 0)
+    if command == b"redo-detach":
+        detach(arguments)
     if command == b"redod":
         without_server(arguments)
     cwd = working_directory()

@@ -77,7 +77,7 @@ void exec_server(char **arguments)
     fail(FAILED, "cannot run %s: %s; install redod again", program, strerror(errno));
 }
 
-static void close_from(int first)
+void close_from(int first)
 {
     struct rlimit limit;
 

@@ -13,7 +13,7 @@ _FIRST_PASSED = 3
 """sd_listen_fds(3): the first passed descriptor."""
 COMMANDS = (
     "redo", "redo-ifchange", "redo-ifcreate", "redo-always", "redo-stamp", "redo-whichdo", "redo-targets",
-    "redo-sources", "redo-ood", "redo-log", "redo-recheck", "redo-service",
+    "redo-sources", "redo-ood", "redo-log", "redo-recheck", "redo-service", "redo-detach",
     "redod",
 )  # fmt: skip
 

@@ -19,7 +19,7 @@ COMPILER = shutil.which("cc")
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Werror"]
 NAMES = [
     "redo", "redo-ifchange", "redo-ifcreate", "redo-always", "redo-stamp", "redo-whichdo", "redo-targets",
-    "redo-sources", "redo-ood", "redo-log", "redo-recheck", "redo-service",
+    "redo-sources", "redo-ood", "redo-log", "redo-recheck", "redo-service", "redo-detach",
     "redod",
 ]  # fmt: skip
 

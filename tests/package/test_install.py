@@ -11,8 +11,8 @@ from tests.package.installs import CHECKOUT, Install, pip_wheel, run, succeed
 pytestmark = pytest.mark.package
 
 COMMANDS = [
-    "redo", "redo-always", "redo-ifchange", "redo-ifcreate", "redo-log", "redo-ood", "redo-recheck", "redo-service",
-    "redo-sources", "redo-stamp", "redo-targets", "redo-whichdo", "redod",
+    "redo", "redo-always", "redo-detach", "redo-ifchange", "redo-ifcreate", "redo-log", "redo-ood", "redo-recheck",
+    "redo-service", "redo-sources", "redo-stamp", "redo-targets", "redo-whichdo", "redod",
 ]  # fmt: skip
 ONLY_PATH = {"PATH": "/usr/bin:/bin"}
 
