@@ -1,0 +1,1 @@
+rm -f html/*.html lighttpd.conf lighttpd.log lighttpd.pid
