@@ -14,6 +14,7 @@ from redod.protocol.invocation import Invocation, encode_request
 from redod.server.connection import Connection
 from redod.server.place import Place
 from redod.server.server import Server
+from redod.services.supervisor import Supervisor
 from redod.store.lock import Owner
 from tests.faults.peers import frame
 
@@ -85,6 +86,23 @@ async def test_an_idle_server_ends_and_takes_its_name_along(served: Served) -> N
     await asyncio.wait_for(server.wait_end(), PATIENCE)
     await server.close()
     assert not served.has_name
+
+
+async def test_an_idle_server_stays_while_it_supervises_services(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [True, True, False]
+    asked = []
+
+    def supervises(_: Supervisor) -> bool:
+        asked.append(answers[len(asked)])
+        return asked[-1]
+
+    monkeypatch.setattr(Supervisor, "supervises", property(supervises))
+    server = served.start(idle=0.001)
+    await asyncio.wait_for(server.wait_end(), PATIENCE)
+    await server.close()
+    assert asked == answers
 
 
 async def test_clients_that_came_before_the_end_are_served(served: Served) -> None:
