@@ -92,7 +92,7 @@ async def test_an_idle_server_stays_while_it_supervises_services(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = [True, True, False]
-    asked = []
+    asked: list[bool] = []
 
     def supervises(_: Supervisor) -> bool:
         asked.append(answers[len(asked)])
