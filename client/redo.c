@@ -28,6 +28,7 @@ static const char redod_usage[] =
     "  run              serve in the foreground, log to standard error\n"
     "  status [--json]  what the server is doing\n"
     "  stop             end the server and its services; --keep-services: only the server\n"
+    "  subscribe        print what happens in all sessions, a line of JSON for each event\n"
     "  services         the running processes that targets are\n"
     "  service          stop|restart TARGET\n"
     "  socket           print the path of the server's socket\n"

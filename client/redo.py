@@ -54,6 +54,7 @@ usage: redod COMMAND
   run              serve in the foreground, log to standard error
   status [--json]  what the server is doing
   stop             end the server and its services; --keep-services: only the server
+  subscribe        print what happens in all sessions, a line of JSON for each event
   services         the running processes that targets are
   service          stop|restart TARGET
   socket           print the path of the server's socket

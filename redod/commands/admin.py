@@ -11,6 +11,7 @@ from redod.commands.service import redod_service, redod_services
 from redod.core.paths import show
 from redod.core.states import JobState
 from redod.errors import UsageError
+from redod.session.subscription import Subscription
 
 _STATES = {
     JobState.RUNNING: "running",
@@ -66,6 +67,8 @@ def redod(context: Context) -> Attendant | None:
             context.daemon.stop(context.link)
         case (b"stop", b"--keep-services"):
             context.daemon.stop(context.link, keep_services=True)
+        case (b"subscribe",):
+            return _Subscriber(context)
         case (b"services", *words):
             return redod_services(context, tuple(words))
         case (b"service", *words):
@@ -74,10 +77,25 @@ def redod(context: Context) -> Attendant | None:
             return Errand(context, _release, context, directory)
         case _:
             raise UsageError(
-                "usage: redod run | status [--json] | stop [--keep-services] | services [--json] |"
+                "usage: redod run | status [--json] | stop [--keep-services] | services [--json] | subscribe |"
                 " service stop|restart TARGET | socket | units [--print | --write [DIRECTORY]]"
             )
     return None
+
+
+class _Subscriber:
+    """`redod subscribe`: the events of all sessions, until the client goes."""
+
+    def __init__(self, context: Context) -> None:
+        self._link = context.link
+        self._subscription = Subscription(context.engine.feed, context.link)
+
+    def interrupt(self, number: int) -> None:
+        self.gone()
+        self._link.die(number)
+
+    def gone(self) -> None:
+        self._subscription.close()
 
 
 async def _release(context: Context, directory: bytes) -> None:

@@ -11,8 +11,8 @@ from redod.session.handover import open_stores
 from redod.session.options import BuildOptions
 
 _LONG = (
-    "jobs=", "keep-going", "xtrace", "verbose", "debug", "shuffle", "log", "no-log", "details", "no-details", "status",
-    "no-status", "pretty", "no-pretty", "color", "no-color", "debug-locks", "debug-pids",
+    "jobs=", "events=", "keep-going", "xtrace", "verbose", "debug", "shuffle", "log", "no-log", "details", "no-details",
+    "status", "no-status", "pretty", "no-pretty", "color", "no-color", "debug-locks", "debug-pids",
 )  # fmt: skip
 _SHORT = {"-k": "keep_going", "-x": "trace", "-v": "verbose", "-d": "debug"}
 _COUNTED = ("trace", "verbose", "debug")
@@ -78,6 +78,11 @@ def _options(found: list[tuple[str, str]]) -> BuildOptions:
     for option, value in found:
         if option in ("-j", "--jobs"):
             values["jobs"] = _number(value)
+            continue
+        if option == "--events":
+            if value != "json":
+                raise UsageError(f"--events knows json only, not {value!r}")
+            values["events"] = value
             continue
         name = _SHORT.get(option) or option[2:].replace("-", "_").replace("xtrace", "trace")
         wanted = not name.startswith("no_")

@@ -9,6 +9,7 @@ Run the scripts of the targets (default: all), and of whatever they ask for that
   -x, --xtrace       sh prints the commands of the named targets' scripts; -xx: of all scripts
   -v, --verbose      sh prints the lines of the named targets' scripts; -vv: of all scripts
   -d, --debug        say why each target is built
+  --events=json      tell what happens on standard output, a line of JSON for each event (docs/events.md)
   --shuffle          build in random order, to find missing dependencies
   --no-details       do not show what scripts print, only which of them run
   --no-log --no-status --no-pretty --color --no-color --debug-locks --debug-pids

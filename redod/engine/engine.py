@@ -28,6 +28,7 @@ from redod.core.scheduler import Scheduler
 from redod.core.stamps import MISSING, Moment, Stamp
 from redod.core.tokens import Pool
 from redod.core.verdicts import Reason, Verdict
+from redod.engine import telling
 from redod.engine.client import Client, Setting
 from redod.engine.environment import Identity, job_environment
 from redod.engine.run import Run
@@ -44,6 +45,7 @@ from redod.jobs.holders import read_process
 from redod.jobs.process import Order, Spawner, SpawnError
 from redod.store import StoreError
 from redod.store.lock import Owner
+from redod.trace.feed import Feed
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +72,8 @@ class Engine:
         """It met an error of its own and does nothing any more."""
         self.on_failure: Callable[[], None] = loop.stop
         """Called then."""
+        self.feed = Feed()
+        """Programs that are told what happens."""
         self.on_job_end: Callable[[Job, int], None] = lambda job, status: None
         """Called when a job is over; what it printed can still be added to."""
         self.loop = loop
@@ -198,8 +202,10 @@ class Engine:
                 client(call).log.child(self.runs[job].log)
             case do.ShowUnchanged(call, node):
                 client(call).log.unchanged(node.path)
+                telling.judged(self.feed, call, node, None)
             case do.Explain(call, node, reason):
                 self._explain(client(call), node.path, reason)
+                telling.judged(self.feed, call, node, reason)
             case do.Complain(call, text):
                 client(call).complain(text)
             case do.Remark(job, text):
@@ -260,6 +266,7 @@ class Engine:
             self._events.append(events.StartFailed(job, text))
         else:
             self._events.append(events.JobStarted(job, before, started))
+            telling.job_started(self.feed, job, run)
 
     def _home(self, job: Job, caller: Client) -> tuple[OpenWorkspace | None, str]:
         """The workspace in which the job's target will be recorded; None, and why there is none."""
@@ -360,6 +367,7 @@ class Engine:
         else:
             run.log.finish(status, time.monotonic() - run.began)
             self.stores.keep_log(job.node, run.log)
+        telling.job_ended(self.feed, job, run, status, time.monotonic() - run.began, self.stores)
         home = self.stores.of(job.node)
         if home is not None:
             home.jobs -= 1

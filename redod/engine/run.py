@@ -8,12 +8,14 @@ from typing import Protocol
 
 from redod.core import events
 from redod.core.model import Job
+from redod.engine import telling
 from redod.engine.client import Client
 from redod.engine.tasks import Tasks
 from redod.files.captures import Capture
 from redod.jobs.holders import find_holders, notice
 from redod.jobs.process import JobProcess
 from redod.logs.joblog import JobLog, Room
+from redod.trace.feed import Feed
 
 GRACE = 1.0
 """Seconds between the end of a script and the notice that somebody still holds its completion pipe."""
@@ -24,6 +26,7 @@ class Host(Protocol):
 
     loop: AbstractEventLoop
     tasks: Tasks
+    feed: Feed
 
     def post(self, event: events.Event) -> None: ...
 
@@ -78,6 +81,7 @@ class Run:
         holders = await to_thread(find_holders, process.completion_id.inode, process.pid, frozenset({os.getpid()}))
         if self.job.pipe_closed:
             return
+        telling.held(self._engine.feed, self.job, holders)
         self.log.message(b"\n".join(notice(self.name, process.status, holders)))
         self._engine.post(events.HoldersReported(self.job))
 

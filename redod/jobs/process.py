@@ -11,6 +11,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fcntl import F_DUPFD_CLOEXEC, fcntl
+from resource import struct_rusage
 from typing import NamedTuple, Protocol
 
 from redod.jobs.limits import GATE, Changes, Limiter, Limits
@@ -129,7 +130,7 @@ class JobProcess:
 
     __slots__ = (
         "_child", "_completion", "_listener", "_loop", "_pidfd", "_stderr",
-        "completion_id", "pid", "status", "stderr_id", "stderr_is_held",
+        "completion_id", "pid", "status", "stderr_id", "stderr_is_held", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -150,6 +151,8 @@ class JobProcess:
         self.pid = child.pid
         """Also the number of the job's process group."""
         self.status: int | None = None
+        self.usage: struct_rusage | None = None
+        """What the script, and what it waited for, has used: known with `status`."""
         self.completion_id = _identity(completion)
         self.stderr_id = _identity(stderr)
         """Tells a nested client whose descriptor 2 is still this job's from one that was redirected."""
@@ -190,9 +193,10 @@ class JobProcess:
         self._discard_stderr()
 
     def _on_exit(self) -> None:
-        status = self._child.poll()
-        if status is None:
+        ended = self._child.poll()
+        if ended is None:
             return
+        status, self.usage = ended
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         self.status = status
@@ -246,10 +250,10 @@ class _Child(NamedTuple):
 
     pid: int
 
-    def poll(self) -> int | None:
-        """Reap it if it has ended: its exit status, or the negative number of the signal that killed it."""
-        pid, status = os.waitpid(self.pid, os.WNOHANG)
-        return os.waitstatus_to_exitcode(status) if pid else None
+    def poll(self) -> tuple[int, struct_rusage] | None:
+        """Reap it if it has ended: its exit status, or the negative number of the signal that killed it; its usage."""
+        pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+        return (os.waitstatus_to_exitcode(status), usage) if pid else None
 
     def kill(self) -> None:
         """End its group and reap it."""

@@ -124,7 +124,7 @@ class Segments:
     def _segment(self, number: int) -> _Segment:
         if number == self._number and self._current is not None:
             return self._current
-        return _Segment(self._path(number), os.O_RDONLY)
+        return _Segment(self.path(number), os.O_RDONLY)
 
     def _room_for(self, length: int) -> _Segment:
         """The segment to append to, `_end` and `_number` set. Raises OSError."""
@@ -142,7 +142,7 @@ class Segments:
         newest = max(self._known(), default=None)
         if newest is None:
             return None
-        segment = _Segment(self._path(newest), os.O_RDWR)
+        segment = _Segment(self.path(newest), os.O_RDWR)
         self._number, self._end = newest, os.fstat(segment.descriptor).st_size
         return segment
 
@@ -156,7 +156,7 @@ class Segments:
 
     def _create(self) -> _Segment:
         number = max(self._number, *self._known(), 0) + 1
-        path = self._path(number)
+        path = self.path(number)
         segment = _Segment(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, self._mode)
         self._own(path, self._directory)
         self._number, self._end = number, 0
@@ -190,7 +190,7 @@ class Segments:
                 return
             total -= sizes.pop(number)
             try:
-                os.unlink(self._path(number))
+                os.unlink(self.path(number))
             except OSError:
                 # Gone already, or not ours to delete: either way it is not counted any more.
                 continue
@@ -211,7 +211,8 @@ class Segments:
         except FileNotFoundError:
             return []
 
-    def _path(self, number: int) -> bytes:
+    def path(self, number: int) -> bytes:
+        """The file of a segment."""
         return b"%s/%06d" % (self._directory, number)
 
 

@@ -18,6 +18,7 @@ from redod.core import events
 from redod.core.graph import Node
 from redod.core.model import Job
 from redod.core.paths import join, relative, show
+from redod.engine import telling
 from redod.engine.engine import Engine
 from redod.engine.run import Run
 from redod.engine.stores import OpenWorkspace
@@ -182,18 +183,19 @@ class Supervisor:
         if new is not None and not succeeded:
             self._discard(new)
         elif new is not None:
-            self._keep(new)
+            self._keep(new, job.session.number)
         elif last is not None and succeeded:
             # Its script starts none any more.
             self._discard(last)
             del self._services[job.node]
             self._tell(job.node, has_ended=False)
 
-    def _keep(self, service: Service) -> None:
+    def _keep(self, service: Service, session: int) -> None:
         service.record = service.record.model_copy(update={"committed": True})
         self._services[service.node] = service
         self._write(service)
         self._tell(service.node, has_ended=not service.is_running)
+        telling.service_changed(self._engine.feed, service.node, session, running=True, pid=service.record.pid)
         self._look_after_logs()
 
     def _discard(self, service: Service) -> None:
@@ -224,6 +226,7 @@ class Supervisor:
 
     def _ended(self, service: Service) -> None:
         service.note_end()
+        telling.service_changed(self._engine.feed, service.node, 0, running=False, pid=service.record.pid)
         if self._services.get(service.node) is service:
             _log.info("service %s %s", os.fsdecode(service.node.path), service.how_it_ended())
             self._tell(service.node, has_ended=True)

@@ -8,6 +8,7 @@ from redod.core import events
 from redod.core.model import Call, Session
 from redod.core.states import JobState
 from redod.core.tokens import Pool
+from redod.engine import telling
 from redod.engine.client import Setting
 from redod.engine.engine import Engine
 from redod.engine.run import Run
@@ -18,6 +19,7 @@ from redod.logs.transcript import Style
 from redod.session.link import Link
 from redod.session.options import BuildOptions
 from redod.session.screen import Screen
+from redod.session.subscription import Subscription
 
 
 class Caller:
@@ -52,6 +54,7 @@ class Caller:
         self.debug = bool(options.debug) or (parent is not None and parent.debug)
         self._inherited = parent.nested_flags if isinstance(parent, Caller) else Flags()
         self._screen: Screen | None = None
+        self._subscription = None if options.events is None else Subscription(engine.feed, link, self.session.number)
         if run is None or is_redirected:
             self.log = JobLog(setting.cwd)
             style = Style(setting.cwd, terminal=is_terminal, details=options.details, debug=self.debug)
@@ -86,6 +89,10 @@ class Caller:
         if run is not None and run.process is not None:
             # What the script has printed belongs before what it asks for.
             run.process.drain_stderr()
+        if run is None:
+            telling.session_started(
+                engine.feed, self.session, self.session_id, self._name, self._link.peer, self.setting.cwd, targets
+            )
         jobs = None if run is None else self._options.jobs
         if jobs is not None:
             self.complain(f"a -j{jobs} below another redo: it gets a pool of its own, beside the one around it")
@@ -131,6 +138,7 @@ class Caller:
 
     def gone(self) -> None:
         """The client is gone."""
+        self._unsubscribe()
         if self._screen is not None:
             self._screen.close()
         if not self._over:
@@ -173,7 +181,14 @@ class Caller:
             self._screen.close()
         self._shown()
 
+    def _unsubscribe(self) -> None:
+        if self._subscription is not None:
+            self._subscription.close()
+
     def _shown(self) -> None:
+        if self._run is None:
+            telling.session_ended(self._engine.feed, self.session, -self._signal or self._status)
+        self._unsubscribe()
         if self._signal:
             self._link.die(self._signal)
         else:

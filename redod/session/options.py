@@ -1,5 +1,7 @@
 """What a build command was asked to do, apart from the targets."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -20,6 +22,8 @@ class BuildOptions(BaseModel):
     shuffle: bool = False
     details: bool = True
     """Show what scripts print."""
+    events: Literal["json"] | None = None
+    """Tell what happens on standard output, a line of JSON for each event."""
     color: bool | None = None
     log: bool = True
     status: bool | None = None

@@ -1,0 +1,1 @@
+"""What happens, for programs: events of a fixed form, for whoever subscribes."""
