@@ -34,6 +34,8 @@ __attribute__((noreturn)) void die_by(int number);
 void examine_standard_descriptors(void);
 void occupy_standard_descriptors(void);
 void write_output(int fd, const unsigned char *data, size_t size);
+void show_status(const unsigned char *line, size_t size);
+void hide_status(void);
 
 /* ---- place.c ---------------------------------------------------------------------------------------------------- */
 
@@ -71,7 +73,7 @@ enum { HEAD = 5 }; /* bytes before the payload */
 
 enum frame_type {
     INVOKE = 1, SIGNAL = 2, STDIN = 3, WINSIZE = 4,
-    OUTPUT = 16, READ_STDIN = 17, EXIT = 18, REFUSED = 19,
+    OUTPUT = 16, READ_STDIN = 17, EXIT = 18, REFUSED = 19, STATUS = 20,
 };
 
 static inline void put(unsigned char *place, unsigned bytes, uint64_t value)

@@ -40,7 +40,7 @@ FAILED, USAGE = 1, 2
 HEAD, CHUNK, BACKLOG = 5, 65536, 4096
 PAYLOAD_MAX = CHUNK + 1
 INVOKE, SIGNAL, STDIN, WINSIZE = 1, 2, 3, 4
-OUTPUT, READ_STDIN, EXIT, REFUSED = 16, 17, 18, 19
+OUTPUT, READ_STDIN, EXIT, REFUSED, STATUS = 16, 17, 18, 19, 20
 PROTOCOL, NUMBER_OF_LIMITS = b"\0\1\0\0", 16
 FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT)
 
@@ -84,6 +84,7 @@ class Standard:
     open: "list[int]" = []  # noqa: RUF012 - there is one process and one state of its descriptors
     terminals = 0
     size = (0, 0)  # columns, rows
+    status_shown = False  # the cursor stands at the beginning of the status line
 
 
 # ---- Telling the user
@@ -97,6 +98,7 @@ def encode(text: str) -> bytes:
 def fail(status: int, text: "bytes | str") -> "NoReturn":
     if isinstance(text, str):
         text = text.encode("utf-8", "surrogateescape")
+    hide_status()
     if 2 in Standard.open:
         try:  # noqa: SIM105 - contextlib is an import
             posix.write(2, command + b": " + text + b"\n")
@@ -108,6 +110,7 @@ def fail(status: int, text: "bytes | str") -> "NoReturn":
 def die_by(number: int) -> "NoReturn":
     import resource
 
+    hide_status()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         _signal.signal(number, _signal.SIG_DFL)
@@ -146,8 +149,35 @@ def occupy_standard_descriptors() -> None:
     posix.close(fd)
 
 
+def hide_status() -> None:
+    """To the end of the screen: a terminal that was made narrower may have broken the line. Handlers call it, too."""
+    if Standard.status_shown:
+        Standard.status_shown = False
+        try:  # noqa: SIM105 - contextlib is an import
+            posix.write(2, b"\r\033[J")
+        except OSError:
+            pass  # the terminal is gone
+
+
+def show_status(line: "bytes | memoryview") -> None:
+    """Show a line below the output, in place of the last one. The cursor goes back to its beginning, so that what
+    others write comes in its place. In the background the terminal is somebody else's.
+    """
+    try:
+        is_ours = posix.tcgetpgrp(2) == posix.getpgrp()
+    except OSError:
+        is_ours = True  # not our session's terminal
+    if not line or not is_ours:
+        hide_status()
+        return
+    Standard.status_shown = False
+    write_output(2, b"\r" + bytes(line) + b"\033[J\r")
+    Standard.status_shown = True
+
+
 def write_output(fd: int, data: "bytes | memoryview") -> None:
     """A closed reader of standard output ends us as it ends any filter. One of standard error only loses the text."""
+    hide_status()
     while data and fd in Standard.open:
         try:
             data = memoryview(data)[posix.write(fd, data) :]
@@ -517,6 +547,8 @@ class Relay:
         self.waiting: list[bytes] = []  # frames of signals that came while a STDIN frame was partly sent
         self.caught = [number for number in FORWARDED if _signal.getsignal(number) != _signal.SIG_IGN]
         self.wakeup = -1
+        self.interrupted = False
+        self.catches_stop = False
 
     def catch_signals(self) -> None:
         """Only with the invocation sent: until here to die is the right answer to a signal.
@@ -534,6 +566,23 @@ class Relay:
         for each in self.caught:
             _signal.signal(each, _signal.SIG_DFL)  # the next one kills at once
         self.send_between(frame(SIGNAL, unsigned(1, number)))
+        self.interrupted = True
+        hide_status()
+
+    def on_stop(self, number: int, _frame: object) -> None:
+        """Ctrl-Z: the status line is not left on the screen, and comes back when we are continued."""
+        hide_status()
+        _signal.signal(number, _signal.SIG_DFL)
+        posix.kill(posix.getpid(), number)
+        _signal.signal(number, self.on_stop)
+        self.on_resize(_signal.SIGWINCH, None)
+
+    def obey_status(self, line: memoryview) -> None:
+        if not self.catches_stop and _signal.getsignal(_signal.SIGTSTP) == _signal.SIG_DFL:
+            _signal.signal(_signal.SIGTSTP, self.on_stop)
+        self.catches_stop = True
+        if not self.interrupted:
+            show_status(line)
 
     def on_resize(self, _number: int, _frame: object) -> None:
         try:
@@ -598,7 +647,10 @@ class Relay:
             write_output(first, payload[1:])
         elif kind == READ_STDIN and size == 0 and not self.asked:
             self.asked = self.streaming = True
+        elif kind == STATUS:
+            self.obey_status(payload)
         elif kind == EXIT and size == 2 and first == 0:
+            hide_status()
             posix._exit(payload[1])
         elif kind == EXIT and size == 2 and first == 1:
             die_by(payload[1])

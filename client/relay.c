@@ -121,6 +121,8 @@ static void send_size(void)
     send(server, frame, sizeof frame, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+static bool interrupted;
+
 /* The frame is sent from the handler, so that it also goes out while we are stuck writing to a full pipe. */
 static void on_signal(int number)
 {
@@ -133,6 +135,8 @@ static void on_signal(int number)
         signal_waiting = number;
     else
         send_signal(number);
+    interrupted = true;
+    hide_status();
     errno = error;
 }
 
@@ -146,6 +150,31 @@ static void on_resize(int number)
     else
         send_size();
     errno = error;
+}
+
+/* Ctrl-Z: the status line is not left on the screen, and comes back when we are continued. */
+static void on_stop(int number)
+{
+    int error = errno;
+
+    hide_status();
+    signal(number, SIG_DFL);
+    raise(number);
+    sigaction(number, &(struct sigaction){.sa_handler = on_stop, .sa_flags = SA_RESTART | SA_NODEFER}, NULL);
+    on_resize(SIGWINCH);
+    errno = error;
+}
+
+static void obey_status(const unsigned char *line, size_t size)
+{
+    static bool catching;
+    struct sigaction action = {.sa_handler = on_stop, .sa_flags = SA_RESTART | SA_NODEFER}, old;
+
+    if (!catching && sigaction(SIGTSTP, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+        sigaction(SIGTSTP, &action, NULL);
+    catching = true;
+    if (!interrupted)
+        show_status(line, size);
 }
 
 /* Only now, with the invocation sent: until here to die is the right answer to a signal. */
@@ -172,14 +201,22 @@ __attribute__((noreturn)) static void refuse_frame(unsigned type, size_t size)
          "stop the server (redod stop) and try again", type, size);
 }
 
+__attribute__((noreturn)) static void leave(int status)
+{
+    hide_status();
+    _exit(status);
+}
+
 static void obey(unsigned type, const unsigned char *payload, size_t size)
 {
     if (type == OUTPUT && size >= 1 && (payload[0] == 1 || payload[0] == 2))
         write_output(payload[0], payload + 1, size - 1);
     else if (type == READ_STDIN && size == 0 && !input.asked)
         input.asked = input.wanted = true;
+    else if (type == STATUS)
+        obey_status(payload, size);
     else if (type == EXIT && size == 2 && payload[0] == 0)
-        _exit(payload[1]);
+        leave(payload[1]);
     else if (type == EXIT && size == 2 && payload[0] == 1)
         die_by(payload[1]);
     else if (type == REFUSED && size >= 1)

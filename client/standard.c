@@ -27,6 +27,7 @@ void fail(int status, const char *format, ...)
     va_start(values, format);
     vsnprintf(text, sizeof text, format, values);
     va_end(values);
+    hide_status();
     if (standard.open & 1u << 2)
         dprintf(2, "%s: %s\n", command, text);
     _exit(status);
@@ -36,6 +37,7 @@ void die_by(int number)
 {
     sigset_t only;
 
+    hide_status();
     /* A core of the client tells nobody anything. RLIMIT_CORE alone does not stop a core pipe. */
     prctl(PR_SET_DUMPABLE, 0);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
@@ -72,9 +74,43 @@ void occupy_standard_descriptors(void)
     close(fd);
 }
 
+static volatile sig_atomic_t status_shown; /* the cursor stands at the beginning of the status line */
+
+/* To the end of the screen: a terminal that was made narrower may have broken the line. Called from handlers, too. */
+void hide_status(void)
+{
+    static const char erase[] = "\r\033[J";
+
+    if (!status_shown)
+        return;
+    status_shown = 0;
+    if (write(2, erase, sizeof erase - 1) < 0)
+        standard.open &= ~(1u << 2);
+}
+
+/*
+ * Shows a line below the output, in place of the last one. The cursor goes back to its beginning, so that what others
+ * write comes in its place. In the background the terminal is somebody else's.
+ */
+void show_status(const unsigned char *line, size_t size)
+{
+    pid_t owner = tcgetpgrp(2);
+
+    if (size == 0 || (owner >= 0 && owner != getpgrp())) {
+        hide_status();
+        return;
+    }
+    status_shown = 0;
+    write_output(2, (const unsigned char *)"\r", 1);
+    write_output(2, line, size);
+    write_output(2, (const unsigned char *)"\033[J\r", 4);
+    status_shown = 1;
+}
+
 /* A closed reader of standard output ends us as it ends any filter. One of standard error only loses the text. */
 void write_output(int fd, const unsigned char *data, size_t size)
 {
+    hide_status();
     while (size > 0 && standard.open & 1u << fd) {
         ssize_t n = write(fd, data, size);
 

@@ -94,6 +94,9 @@ class _Subscriber:
         self.gone()
         self._link.die(number)
 
+    def resized(self, columns: int) -> None:
+        pass
+
     def gone(self) -> None:
         self._subscription.close()
 

@@ -5,16 +5,14 @@ import os
 from pydantic import ValidationError
 
 from redod.commands.context import Attendant, Context
+from redod.commands.display import DISPLAY, switch
 from redod.errors import InternalError, RedodError, UsageError
 from redod.session.caller import Caller
 from redod.session.handover import open_stores
 from redod.session.options import BuildOptions
 
-_LONG = (
-    "jobs=", "events=", "keep-going", "xtrace", "verbose", "debug", "shuffle", "log", "no-log", "details", "no-details",
-    "status", "no-status", "pretty", "no-pretty", "color", "no-color", "debug-locks", "debug-pids",
-)  # fmt: skip
-_SHORT = {"-k": "keep_going", "-x": "trace", "-v": "verbose", "-d": "debug"}
+_LONG = (*DISPLAY, "jobs=", "events=", "keep-going", "xtrace", "verbose", "debug", "shuffle", "log", "no-log")
+_SHORT = {"-k": "--keep-going", "-x": "--trace", "-v": "--verbose", "-d": "--debug"}
 _COUNTED = ("trace", "verbose", "debug")
 _DEFAULT = BuildOptions()
 
@@ -47,7 +45,7 @@ def build(context: Context, names: list[bytes], options: BuildOptions = _DEFAULT
             pool = engine.pool_of(targets[0], setting)
     caller = Caller(
         engine, context.link, setting, context.name, options,
-        run=context.run, is_redirected=context.is_redirected, is_terminal=context.is_terminal, pool=pool,
+        run=context.run, is_redirected=context.is_redirected, terminal=context.terminal(2), pool=pool,
     )  # fmt: skip
     try:
         ready = not engine.stores.missing(targets, setting, caller.session)
@@ -84,9 +82,7 @@ def _options(found: list[tuple[str, str]]) -> BuildOptions:
                 raise UsageError(f"--events knows json only, not {value!r}")
             values["events"] = value
             continue
-        name = _SHORT.get(option) or option[2:].replace("-", "_").replace("xtrace", "trace")
-        wanted = not name.startswith("no_")
-        name = name.removeprefix("no_")
+        name, wanted = switch(_SHORT.get(option) or option.replace("xtrace", "trace"))
         count = values.get(name, 0)
         values[name] = count + 1 if name in _COUNTED and isinstance(count, int) else wanted
     try:

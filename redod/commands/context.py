@@ -17,6 +17,7 @@ from redod.files.observe import canonical
 from redod.protocol.invocation import Invocation
 from redod.services.supervisor import Supervisor
 from redod.session.link import Link
+from redod.session.options import Terminal
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +30,9 @@ class Attendant(Protocol):
 
     def gone(self) -> None:
         """The client is gone."""
+
+    def resized(self, columns: int) -> None:
+        """The client's terminal is so wide now, or something else may have written on it."""
 
 
 class Daemon(Protocol):
@@ -53,7 +57,6 @@ class Context:
     link: Link
     run: Run | None
     is_redirected: bool
-    is_terminal: bool
 
     @property
     def engine(self) -> Engine:
@@ -99,6 +102,13 @@ class Context:
             raise HelpAsked
         return found, [os.fsencode(name) for name in names]
 
+    def terminal(self, descriptor: int) -> Terminal:
+        """What the client's descriptor 1 or 2 is connected to."""
+        call = self.invocation
+        # Of a pipe's environment nothing need be known, and to parse one costs.
+        is_terminal = descriptor in call.terminal.descriptors
+        return Terminal(is_terminal, call.terminal.columns, call.environment if is_terminal else {})
+
     def complain(self, text: str) -> None:
         """Tell the user."""
         self.link.output(2, os.fsencode(f"{self.name}: {text}\n"))
@@ -122,6 +132,9 @@ class Errand:
 
     def gone(self) -> None:
         self._task.cancel()
+
+    def resized(self, columns: int) -> None:
+        pass
 
     async def _do(self, work: Callable[..., Coroutine[object, object, None]], *arguments: object) -> None:
         try:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from redod.commands.context import Attendant, Context, Errand
+from redod.commands.display import DISPLAY, switch
 from redod.core.paths import relative, show
 from redod.errors import RedodError, UsageError
 from redod.logs.joblog import JobLog
@@ -10,22 +11,30 @@ from redod.logs.records import Entry
 from redod.logs.replay import replay
 from redod.logs.transcript import Style
 from redod.session.handover import open_stores
+from redod.session.options import DisplayOptions
 from redod.session.screen import Screen
 
 
 def redo_log(context: Context) -> Attendant | None:
     """Show the last logs of targets, or a running build."""
-    found, names = context.options("ruf", ("recursive", "unchanged", "follow"))
-    chosen = {option.lstrip("-")[0] for option, _ in found}
+    found, names = context.options("rufdt", (*DISPLAY, "recursive", "unchanged", "follow", "debug", "timestamps"))
+    given = [option for option, _ in found]
     if not names:
         raise UsageError("needs a target; see redo-log --help")
-    return _Shown(context, context.paths(names), "r" in chosen, "u" in chosen, "f" in chosen)
+    options = DisplayOptions.model_validate(dict(switch(option) for option in given if option[2:] in DISPLAY))
+    short = {option.lstrip("-")[0] for option in given if option[2:] not in DISPLAY}
+    style = options.style(context.invocation.cwd, context.terminal(1))
+    style = style._replace(times="t" in short, debug="d" in short)
+    return _Shown(context, context.paths(names), style, "r" in short, "u" in short, "f" in short)
 
 
 class _Shown(Errand):
-    def __init__(self, context: Context, paths: list[bytes], recursive: bool, unchanged: bool, follow: bool) -> None:
+    def __init__(
+        self, context: Context, paths: list[bytes], style: Style, recursive: bool, unchanged: bool, follow: bool
+    ) -> None:
         super().__init__(context, self._start)
         self._paths = paths
+        self._style = style
         self._recursive = recursive
         self._unchanged = unchanged
         self._follow = follow
@@ -48,18 +57,17 @@ class _Shown(Errand):
             for log in running:
                 self._root.child(log)
             self._root.give_up()
-            style = Style(setting.cwd, terminal=context.is_terminal)
             self._screen = Screen(
                 engine.loop,
                 context.link,
                 self._root,
-                style,
+                self._style,
                 lambda: context.link.exit(0),
                 self._recursive,
                 descriptor=1,
             )
             return
-        self._replay(Style(setting.cwd, terminal=context.is_terminal))
+        self._replay()
 
     def _check_known(self) -> None:
         for path in self._paths:
@@ -75,14 +83,14 @@ class _Shown(Errand):
         runs = {job.node.path: run.log for job, run in self._context.engine.runs.items()}
         return [runs[path] for path in self._paths if path in runs]
 
-    def _replay(self, style: Style) -> None:
+    def _replay(self) -> None:
         context, graph, stores = self._context, self._context.engine.graph, self._context.engine.stores
 
         def lookup(path: bytes) -> Iterable[Entry] | None:
             node = graph.find(path)
             return None if node is None else stores.log_of(node)
 
-        pieces = replay(self._paths, lookup, style, self._recursive, self._unchanged)
+        pieces = replay(self._paths, lookup, self._style, self._recursive, self._unchanged)
 
         def send() -> None:
             while not context.link.is_full:

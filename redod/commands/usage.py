@@ -12,8 +12,13 @@ Run the scripts of the targets (default: all), and of whatever they ask for that
   --events=json      tell what happens on standard output, a line of JSON for each event (docs/events.md)
   --shuffle          build in random order, to find missing dependencies
   --no-details       do not show what scripts print, only which of them run
-  --no-log --no-status --no-pretty --color --no-color --debug-locks --debug-pids
-                     accepted, as by other redos
+  --no-status        on a terminal: no status line at the bottom
+  --no-pretty        show starts and ends as @@REDO:do:PID:TIME@@ NAME and @@REDO:done:PID:TIME@@ STATUS NAME
+  --no-color, --color
+                     never use colours; use them always (default: on a terminal, unless NO_COLOR is set)
+  --debug-locks      say when this build waits for another one
+  --debug-pids       say the pid of each script
+  --no-log           accepted, as by other redos
   --version, --help  say which redo this is; show this
 
 The output of scripts goes to standard error; a failed target ends the command with status 1.
@@ -39,12 +44,17 @@ usage: redo-stamp < DATA
 In a script: when the data is as it was in the last build, the target did not change for those who depend on it.
 """,
     b"redo-log": """\
-usage: redo-log [-r] [-u] [-f] TARGET...
+usage: redo-log [OPTION]... TARGET...
 Show what the last builds of the targets printed.
 
   -r, --recursive    also what they asked for and what was built then
   -u, --unchanged    with -r, also what was up to date then
   -f, --follow       show a running build to its end
+  -t, --timestamps   say when each script was started and ended, how it ended and how long it took
+  -d, --debug        say why each was built, where that was asked for then
+  --no-details       do not show what scripts printed, only which of them ran
+  --no-status --no-pretty --color --no-color --debug-locks --debug-pids
+                     as for redo
 """,
     b"redo-service": """\
 usage: redo-service [OPTION]... COMMAND [ARGUMENT]...

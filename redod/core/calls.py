@@ -104,6 +104,8 @@ def _request(world: World, call: Call, node: Node) -> None:
     if node in session.failed and not call.force:
         call.status = call.status or 1
         declare(call, node)
+        for client in clients_of(call):
+            world.tell(do.ShowFailed(client))
         return
     want = session.wants.get(node)
     if want is None or (want.state is WantState.RUNNING and (call.force or _is_dying(want))):

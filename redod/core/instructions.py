@@ -90,6 +90,12 @@ class ShowUnchanged(NamedTuple):
     node: Node
 
 
+class ShowFailed(NamedTuple):
+    """The call asked for a target that has failed before in its session."""
+
+    call: "Call"
+
+
 class Explain(NamedTuple):
     """Why a target must be built, for those who asked to be told."""
 
@@ -113,6 +119,6 @@ class EndSession(NamedTuple):
 
 Instruction = (
     Observe | StartJob | Examine | Install | Discard | KillJob | Record | Reply | Complain | Remark | ShowJob |
-    ShowUnchanged
+    ShowUnchanged | ShowFailed
     | Explain | JobEnded | EndSession
 )  # fmt: skip

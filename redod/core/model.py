@@ -33,6 +33,8 @@ class Session:
         self.outdated: dict[Node, tuple[int, Reason]] = {}
         """What checks of this session found out of date (see `Check`)."""
         self.calls: set[Call] = set()
+        self.ended = 0
+        """The number of its jobs that are over: how far it is, for those who show that."""
         self.running = 0
         """The number of its jobs that hold a token. Derived from the pools' holders."""
         self.warned: set[Node] = set()

@@ -182,6 +182,7 @@ def _record_failure(world: World, job: Job, status: int, changed: Stamp | None =
 def _end(world: World, job: Job, status: int) -> None:
     job.move(JobState.DONE)
     del world.jobs[job.node]
+    job.session.ended += 1
     job.pool.give_back(job)
     for call in list(job.calls):
         # Its client outlived the script: the call goes on for itself.

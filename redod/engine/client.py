@@ -41,6 +41,10 @@ class Client(Protocol):
     def debug(self) -> bool:
         """Wants to be told why targets are built."""
 
+    @property
+    def debug_locks(self) -> bool:
+        """Wants to be told when it waits for another session's job."""
+
     def complain(self, text: str) -> None:
         """Tell the user."""
 

@@ -199,10 +199,12 @@ class Engine:
             case do.JobEnded(job, status):
                 self._end(job, status)
             case do.ShowJob(call, job):
-                client(call).log.child(self.runs[job].log)
+                self._show_job(call, job)
             case do.ShowUnchanged(call, node):
                 client(call).log.unchanged(node.path)
                 telling.judged(self.feed, call, node, None)
+            case do.ShowFailed(call):
+                client(call).log.blames_another = True
             case do.Explain(call, node, reason):
                 self._explain(client(call), node.path, reason)
                 telling.judged(self.feed, call, node, reason)
@@ -248,7 +250,7 @@ class Engine:
         self.jobs_run += 1
         run.temporary = outputs.temporary_name(job.node.path)
         self.stores.litter.add(run.temporary)
-        run.log.start()
+        run.log.start(time.time())
         if home is None:
             self._events.append(events.StartFailed(job, trouble))
             return
@@ -284,6 +286,7 @@ class Engine:
         capture = run.capture = self._captures.take(directory)
         try:
             run.process = self._spawner.start(self._order(run, caller, capture.script), run)
+            run.log.pid = run.process.pid
         finally:
             os.close(capture.script)
 
@@ -378,6 +381,13 @@ class Engine:
         if not self.runs:
             # An open file would keep its file system from being unmounted.
             self._captures.close_all()
+
+    def _show_job(self, call: Call, job: Job) -> None:
+        caller = client(call)
+        if caller.debug_locks and job.session is not call.session:
+            name = relative(job.node.path, caller.setting.cwd)
+            caller.log.note(b"redo: %s is being built by session %d: waiting" % (name, job.session.number))
+        caller.log.child(self.runs[job].log)
 
     def _explain(self, caller: Client, path: bytes, reason: Reason) -> None:
         if caller.debug:

@@ -42,6 +42,7 @@ class Run:
         self.token = secrets.token_hex(16).encode()
         """Unguessable: it admits nested calls."""
         self.log = JobLog(job.node.path, Room(directory))
+        self.log.dofile = job.dofile.path
         self.process: JobProcess | None = None
         self.temporary = b""
         """`$3`, absolute."""

@@ -18,7 +18,7 @@ from redod.engine.client import Setting
 from redod.engine.litter import Litter
 from redod.files.observe import ObserveError, observe
 from redod.logs.joblog import JobLog
-from redod.logs.records import Entry, decode
+from redod.logs.records import Done, Entry, Started, decode
 from redod.logs.segments import NotKept, Segments
 from redod.store import StoreError
 from redod.store.database import Store
@@ -30,6 +30,11 @@ COMMIT_DELAY = 0.1
 """Seconds in which results are gathered for one commit: a commit costs some 0.2 ms, however many rows it has."""
 CHECKPOINT_DELAY = 5.0
 """Seconds without a commit after which all is brought to the disk for good (fsync): nobody waits for it then."""
+
+_SILENT = 0
+"""No segment has this number: of a success that said and asked for nothing, its place itself says when it began (in
+microseconds since the epoch) and how long it took (in tenths of milliseconds).
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -231,9 +236,10 @@ class Stores:
         if workspace is None:
             return
         data = log.encode(workspace.root)
-        node.log = None
         if not data:
+            node.log = _silent(log)
             return
+        node.log = None
         place = workspace.segments.append(relative(node.path, workspace.root), data)
         if isinstance(place, NotKept):
             self.notices.append(f"the log of {os.fsdecode(node.path)} could not be kept: {place.reason}")
@@ -246,6 +252,8 @@ class Stores:
         workspace = self._numbers.get(node.workspace)
         if workspace is None or node.log is None:
             return None
+        if node.log.segment == _SILENT:
+            return Started(node.log.offset / 1e6, 0), Done(0, node.log.length / 1e4)
         data = workspace.segments.read(node.log, relative(node.path, workspace.root))
         return None if data is None else decode(data, workspace.root)
 
@@ -314,6 +322,12 @@ class Stores:
                 workspace.store.checkpoint()
             except StoreError as error:
                 self.notices.append(str(error))
+
+
+def _silent(log: JobLog) -> LogPlace | None:
+    if log.done is None:
+        return None
+    return LogPlace(_SILENT, int(log.started.when * 1e6), int(log.done.seconds * 1e4))
 
 
 def _look(path: bytes) -> Stamp:

@@ -18,10 +18,12 @@ from redod.logs.records import (
     Done,
     Message,
     Note,
+    Started,
     Unchanged,
     encode_done,
     encode_path,
     encode_record,
+    encode_started,
 )
 from redod.logs.spool import Spool
 
@@ -55,15 +57,15 @@ class Span:
     """Where it begins in the encoded log, once that has been made."""
 
 
-class Started:
-    """The mark at which the target's script was started. Before it stands what was said while the target waited."""
+class Start:
+    """The mark at which the target's script was started: `JobLog.started` says when, since its pid comes later."""
 
     __slots__ = ()
 
 
-STARTED = Started()
+START = Start()
 
-LiveEntry = Span | Message | Note | Unchanged | Started
+LiveEntry = Span | Message | Note | Unchanged | Start
 
 
 class JobLog:
@@ -76,12 +78,18 @@ class JobLog:
 
     __slots__ = (
         "_done", "_ended", "_entries", "_lost", "_reader", "_room", "_size", "_spool", "_started", "_waiting",
-        "clean", "path",
+        "blames_another", "clean", "dofile", "path", "pid",
     )  # fmt: skip
 
     def __init__(self, path: bytes, room: Room = ROOM) -> None:
         self.path = path
         """The target's canonical absolute path."""
+        self.dofile = b""
+        """The script's canonical absolute path; empty: a session's own log."""
+        self.pid = 0
+        """The script's, once it runs."""
+        self.blames_another = False
+        """It asked for a target that had failed before in the same session."""
         self.clean = False
         """It ended by being found up to date."""
         self._room = room
@@ -91,7 +99,7 @@ class JobLog:
         self._spool: Spool | None = None
         self._reader: Reader | None = None
         self._done: Done | None = None
-        self._started = False
+        self._started: float | None = None
         self._ended = False
         self._waiting: list[Callable[[], None]] = []
 
@@ -113,7 +121,7 @@ class JobLog:
     @property
     def ran(self) -> bool:
         """A script was started, or it failed before one could be."""
-        return self._done is not None or self._started
+        return self._done is not None or self._started is not None
 
     @property
     def size(self) -> int:
@@ -125,10 +133,17 @@ class JobLog:
         """Bytes of text dropped, because of the limit or of a full disk."""
         return self._lost
 
-    def start(self) -> None:
-        """The script is being started: `redo  NAME` is shown here."""
-        self._started = True
-        self._add(STARTED)
+    @property
+    def started(self) -> Started:
+        """When the script was started, and its pid."""
+        return Started(self._started or 0.0, self.pid)
+
+    def start(self, when: float) -> None:
+        """The script is being started, `when` in seconds since the epoch: `redo  NAME` is shown here. Before it stands
+        what was said while the target waited.
+        """
+        self._started = when
+        self._add(START)
 
     def write(self, data: bytes) -> None:
         """The script's stderr, as it came; ignored after the end.
@@ -198,7 +213,7 @@ class JobLog:
         A success that said nothing and asked for nothing is not worth a record.
         """
         done = self._done
-        if done is not None and done.status == 0 and all(isinstance(entry, Started) for entry in self._entries):
+        if done is not None and done.status == 0 and all(isinstance(entry, Start) for entry in self._entries):
             return b""
         parts: list[bytes] = []
         position = 0
@@ -231,8 +246,8 @@ class JobLog:
                 if entry.ran:
                     return encode_path(CHILD, entry.path, root)
                 return encode_path(UNCHANGED, entry.path, root) if entry.clean else b""
-            case Started():
-                return b""
+            case Start():
+                return encode_started(self.started)
 
     def _keep(self, data: bytes) -> int:
         if not data:

@@ -11,8 +11,9 @@ from typing import NamedTuple
 from redod.core.paths import is_below, join, relative
 
 HEADER = struct.Struct(">BI")
-TEXT, NOTE, CHILD, UNCHANGED, DONE, MESSAGE = range(1, 7)
+TEXT, NOTE, CHILD, UNCHANGED, DONE, MESSAGE, STARTED = range(1, 8)
 _DONE = struct.Struct(">id")
+_STARTED = struct.Struct(">dI")
 
 
 class Text(NamedTuple):
@@ -52,7 +53,14 @@ class Done(NamedTuple):
     seconds: float
 
 
-Entry = Text | Message | Note | Child | Unchanged | Done
+class Started(NamedTuple):
+    """The script was started: seconds since the epoch, and its pid (0: it could not be started)."""
+
+    when: float
+    pid: int
+
+
+Entry = Started | Text | Message | Note | Child | Unchanged | Done
 
 
 def encode_record(kind: int, payload: bytes) -> bytes:
@@ -67,6 +75,10 @@ def encode_path(kind: int, path: bytes, root: bytes) -> bytes:
 
 def encode_done(done: Done) -> bytes:
     return encode_record(DONE, _DONE.pack(done.status, done.seconds))
+
+
+def encode_started(started: Started) -> bytes:
+    return encode_record(STARTED, _STARTED.pack(*started))
 
 
 def decode(data: bytes, root: bytes) -> Iterator[Entry]:
@@ -94,6 +106,8 @@ def decode(data: bytes, root: bytes) -> Iterator[Entry]:
             yield Unchanged(_absolute(payload, root))
         elif kind == DONE and length == _DONE.size:
             yield Done(*_DONE.unpack(payload))
+        elif kind == STARTED and length == _STARTED.size:
+            yield Started(*_STARTED.unpack(payload))
 
 
 def _absolute(name: bytes, root: bytes) -> bytes:

@@ -5,13 +5,14 @@ It owns the walk over what was recorded. It does not know where logs are stored:
 
 from collections.abc import Callable, Iterable, Iterator
 
-from redod.logs.records import Child, Done, Entry, Message, Note, Text, Unchanged
+from redod.logs.records import Child, Done, Entry, Message, Note, Started, Text, Unchanged
 from redod.logs.transcript import Style, Transcript
 
 Lookup = Callable[[bytes], Iterable[Entry] | None]
 """A target's canonical path to the entries of its stored log (`records.decode`); None when there is none."""
 
 _PIECE = 64 << 10
+_UNKNOWN = Started(0.0, 0)
 
 
 def replay(
@@ -40,29 +41,33 @@ def _walk(
     recursive: bool,
 ) -> Iterator[None]:
     """Write one target and all below it, pausing after each entry. A stack of its own: chains may be very long."""
-    stack: list[tuple[bytes, Iterator[Entry]]] = []
+    stack: list[tuple[bytes, Started, Iterator[Entry]]] = []
 
     def enter(path: bytes) -> None:
         if path not in seen:
             seen.add(path)
-            transcript.started(path, len(stack))
-            stack.append((path, iter(lookup(path) or ())))
+            entries = list(lookup(path) or ())
+            start = next((entry for entry in entries if isinstance(entry, Started)), _UNKNOWN)
+            transcript.started(path, len(stack), start)
+            stack.append((path, start, iter(entries)))
 
     enter(target)
     while stack:
-        path, entries = stack[-1]
+        path, start, entries = stack[-1]
         entry = next(entries, None)
         if entry is None:
             stack.pop()
         elif isinstance(entry, Child | Unchanged):
             if recursive and isinstance(entry, shown):
                 enter(entry.path)
+        elif isinstance(entry, Done):
+            transcript.ended(path, len(stack) - 1, start, entry)
         else:
-            _show(transcript, path, len(stack) - 1, entry)
+            _show(transcript, path, entry)
         yield
 
 
-def _show(transcript: Transcript, path: bytes, depth: int, entry: Text | Message | Note | Done) -> None:
+def _show(transcript: Transcript, path: bytes, entry: Started | Text | Message | Note) -> None:
     match entry:
         case Text(data):
             transcript.text(path, data)
@@ -70,5 +75,5 @@ def _show(transcript: Transcript, path: bytes, depth: int, entry: Text | Message
             transcript.message(text)
         case Note(text):
             transcript.note(text)
-        case Done(status, _):
-            transcript.ended(path, depth, status)
+        case Started():
+            pass

@@ -8,9 +8,13 @@ slow reader costs no more than the logs themselves. It does not know how the byt
 from collections.abc import Callable
 from typing import assert_never
 
-from redod.logs.joblog import JobLog, Span, Started
+from redod.logs.failures import own_failure
+from redod.logs.joblog import JobLog, Span, Start
 from redod.logs.records import Message, Note, Unchanged
-from redod.logs.transcript import Style, Transcript
+from redod.logs.transcript import Failure, Style, Transcript
+
+_MOST_FAILURES = 10
+"""Failed targets that are said again at the end; of others only how many there are."""
 
 
 class _Place:
@@ -43,6 +47,13 @@ class Viewer:
         self._places = [_Place(root, -1)]
         self._seen: set[JobLog] = {root}
         self._waits_for: JobLog | None = None
+        self._failures: list[Failure] = []
+        self._more_failures = 0
+
+    @property
+    def is_midline(self) -> bool:
+        """What was read last does not end with a newline."""
+        return self._transcript.is_midline
 
     @property
     def finished(self) -> bool:
@@ -89,9 +100,19 @@ class Viewer:
         if not log.ended:
             return False
         self._places.pop()
-        if log.done is not None and place.depth >= 0:
-            self._transcript.ended(log.path, place.depth, log.done.status)
+        if place.depth < 0:
+            self._transcript.failed(self._failures, self._more_failures)
+        elif log.done is not None:
+            self._transcript.ended(log.path, place.depth, log.started, log.done)
+            if log.done.status and self._transcript.style.failures:
+                self._remember(log)
         return True
+
+    def _remember(self, log: JobLog) -> None:
+        if len(self._failures) == _MOST_FAILURES:
+            self._more_failures += own_failure(log) is not None
+        elif (failure := own_failure(log)) is not None:
+            self._failures.append(failure)
 
     def _show_text(self, place: _Place, span: Span, limit: int) -> bool:
         offset = place.offset
@@ -106,14 +127,14 @@ class Viewer:
         place.offset = offset + len(data) if data else span.end
         return True
 
-    def _show(self, place: _Place, entry: Message | Note | Unchanged | Started) -> None:
+    def _show(self, place: _Place, entry: Message | Note | Unchanged | Start) -> None:
         match entry:
             case Message(text):
                 self._transcript.message(text)
             case Note(text):
                 self._transcript.note(text)
-            case Started():
-                self._transcript.started(place.log.path, place.depth)
+            case Start():
+                self._transcript.started(place.log.path, place.depth, place.log.started)
             case Unchanged():
                 pass
             case _:

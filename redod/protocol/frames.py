@@ -34,6 +34,7 @@ class FrameType(IntEnum):
     READ_STDIN = 17
     EXIT = 18
     REFUSED = 19
+    STATUS = 20
 
 
 _FROM_CLIENT = frozenset((FrameType.INVOKE, FrameType.SIGNAL, FrameType.STDIN, FrameType.WINSIZE))
@@ -179,6 +180,11 @@ def encode_output(descriptor: int, data: bytes) -> bytes:
         part = data[start : start + MAX_DATA]
         parts += (_OUTPUT_HEADER.pack(len(part) + 1, FrameType.OUTPUT, descriptor), part)
     return b"".join(parts)
+
+
+def encode_status(line: bytes) -> bytes:
+    """The status line that the client shows below its output from now on; none for no line."""
+    return _HEADER.pack(len(line), FrameType.STATUS) + line
 
 
 def encode_exit_status(status: int) -> bytes:

@@ -63,6 +63,9 @@ class Connection:
     def output(self, descriptor: int, data: bytes) -> None:
         self._send(frames.encode_output(descriptor, data))
 
+    def status(self, line: bytes) -> None:
+        self._send(frames.encode_status(line))
+
     def exit(self, status: int) -> None:
         self._end(frames.encode_exit_status(status))
 
@@ -153,8 +156,9 @@ class Connection:
                 case Stdin(data):
                     if self._stdin is not None:
                         self._stdin(data)
-                case Resized():
-                    pass
+                case Resized(_, columns):
+                    if self._attendant is not None:
+                        self._attendant.resized(columns)
 
     def _invoke(self, invocation: Invocation) -> None:
         self._stop_timer()

@@ -169,7 +169,6 @@ class Server:
             connection,
             run,
             is_redirected=run is not None and 2 in passed and not _is_stderr_of(run, passed[2]),
-            is_terminal=2 in invocation.terminal.descriptors,
         )
 
     def _connection_closed(self, connection: Connection) -> None:

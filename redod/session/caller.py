@@ -15,9 +15,10 @@ from redod.engine.run import Run
 from redod.errors import RedodError
 from redod.jobs.command import Flags
 from redod.logs.joblog import JobLog
-from redod.logs.transcript import Style
+from redod.progress.line import status_line
 from redod.session.link import Link
-from redod.session.options import BuildOptions
+from redod.session.options import BuildOptions, Terminal
+from redod.session.progress import progress_of
 from redod.session.screen import Screen
 from redod.session.subscription import Subscription
 
@@ -32,7 +33,7 @@ class Caller:
 
     def __init__(
         self, engine: Engine, link: Link, setting: Setting, name: str, options: BuildOptions,
-        *, run: Run | None, is_redirected: bool, is_terminal: bool, pool: Pool | None = None,
+        *, run: Run | None, is_redirected: bool, terminal: Terminal, pool: Pool | None = None,
     ) -> None:  # fmt: skip
         self.setting = setting
         self._engine = engine
@@ -52,13 +53,19 @@ class Caller:
         ) if run is None else run.job.session  # fmt: skip
         self.session_id = b"%d.%d" % (os.getpid(), self.session.number) if parent is None else parent.session_id
         self.debug = bool(options.debug) or (parent is not None and parent.debug)
+        self.debug_locks = options.debug_locks or (parent is not None and parent.debug_locks)
+        self._terminal = terminal
+        self._began = engine.loop.time()
         self._inherited = parent.nested_flags if isinstance(parent, Caller) else Flags()
         self._screen: Screen | None = None
         self._subscription = None if options.events is None else Subscription(engine.feed, link, self.session.number)
         if run is None or is_redirected:
             self.log = JobLog(setting.cwd)
-            style = Style(setting.cwd, terminal=is_terminal, details=options.details, debug=self.debug)
-            self._screen = Screen(engine.loop, link, self.log, style, self._shown)
+            style = options.style(setting.cwd, terminal)
+            is_watched = run is None and terminal.is_terminal
+            style = style._replace(debug=self.debug or self.debug_locks, failures=is_watched and options.pretty)
+            status = self._status_line if is_watched and options.status and not terminal.is_dumb else None
+            self._screen = Screen(engine.loop, link, self.log, style, self._shown, status=status)
         else:
             self.log = run.log
         if run is None:
@@ -131,10 +138,18 @@ class Caller:
     def interrupt(self, number: int) -> None:
         """The client received a signal: everything ends, then it dies by it."""
         self._signal = number
+        if self._screen is not None:
+            self._screen.hide_status()
         if self._over:
             self._cut_short()
         else:
             self._leave()
+
+    def resized(self, columns: int) -> None:
+        """The client's terminal is so wide now."""
+        self._terminal.columns = columns
+        if self._screen is not None:
+            self._screen.resized()
 
     def gone(self) -> None:
         """The client is gone."""
@@ -184,6 +199,13 @@ class Caller:
     def _unsubscribe(self) -> None:
         if self._subscription is not None:
             self._subscription.close()
+
+    def _status_line(self) -> bytes:
+        seconds = self._engine.loop.time() - self._began
+        is_preparing = self.preparing is not None and not self.preparing.done()
+        progress = progress_of(self.session, self.setting.cwd, seconds, is_preparing)
+        color = self._terminal.is_colored if self._options.color is None else self._options.color
+        return status_line(progress, self._terminal.columns, color).encode()
 
     def _shown(self) -> None:
         if self._run is None:

@@ -17,6 +17,11 @@ class Link(Protocol):
     def output(self, descriptor: int, data: bytes) -> None:
         """Have the client write this to its descriptor 1 or 2."""
 
+    def status(self, line: bytes) -> None:
+        """Have the client, whose descriptor 2 is a terminal, show this below its output until there is more output, or
+        another line; empty: none.
+        """
+
     def exit(self, status: int) -> None:
         """The end: the client exits with this status."""
 

@@ -1,14 +1,39 @@
-"""What a build command was asked to do, apart from the targets."""
+"""What a command was asked to do, apart from the targets, and how it is to be shown."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from redod.logs.transcript import Style
 
-class BuildOptions(BaseModel):
-    """The options of `redo`, validated. Other build commands have the defaults."""
+
+class DisplayOptions(BaseModel):
+    """How logs are shown, by `redo` and `redo-log`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    details: bool = True
+    """Show what scripts print."""
+    status: bool = True
+    """Show a status line, where there is a terminal."""
+    pretty: bool = True
+    color: bool | None = None
+    """None: on a terminal."""
+    debug_locks: bool = False
+    """Say when a build waits for another one's."""
+    debug_pids: bool = False
+
+    def style(self, cwd: bytes, terminal: "Terminal") -> Style:
+        color = terminal.is_colored if self.color is None else self.color
+        return Style(
+            cwd, terminal=terminal.is_terminal, details=self.details,
+            color=color and self.pretty, pretty=self.pretty, pids=self.debug_pids,
+        )  # fmt: skip
+
+
+class BuildOptions(DisplayOptions):
+    """The options of `redo`, validated. Other build commands have the defaults."""
 
     jobs: int | None = Field(default=None, ge=1, le=1000)
     """`-j N`: a pool of its own with N tokens; None: the shared pool, or the caller's."""
@@ -20,13 +45,18 @@ class BuildOptions(BaseModel):
     debug: int = Field(default=0, ge=0)
     """`-d`: say why each target is built."""
     shuffle: bool = False
-    details: bool = True
-    """Show what scripts print."""
     events: Literal["json"] | None = None
     """Tell what happens on standard output, a line of JSON for each event."""
-    color: bool | None = None
     log: bool = True
-    status: bool | None = None
-    pretty: bool | None = None
-    debug_locks: bool = False
-    debug_pids: bool = False
+
+
+class Terminal:
+    """What one of the client's descriptors is connected to. `columns`: 0 where that is not known."""
+
+    def __init__(self, is_terminal: bool, columns: int, variable: Mapping[bytes, bytes]) -> None:
+        self.is_terminal = is_terminal
+        self.columns = columns
+        self.is_dumb = not is_terminal or variable.get(b"TERM", b"dumb") in (b"", b"dumb")
+        """It cannot go back on its line."""
+        # https://no-color.org: set, and not empty.
+        self.is_colored = not self.is_dumb and not variable.get(b"NO_COLOR")

@@ -7,6 +7,7 @@ from redod.logs.joblog import JobLog
 from redod.logs.transcript import Style
 from redod.logs.viewer import Viewer
 from redod.session.link import Link
+from redod.session.statusline import StatusLine
 
 _PIECE = 32 << 10
 _PACE = 0.03
@@ -14,7 +15,10 @@ _PACE = 0.03
 
 
 class Screen:
-    """Shows `log` on the client's `descriptor`; `done` is called once it has ended and everything is on its way."""
+    """Shows `log` on the client's `descriptor`; `done` is called once it has ended and everything is on its way.
+
+    `status`: gives the status line to be shown below it, on a terminal.
+    """
 
     def __init__(
         self,
@@ -25,6 +29,7 @@ class Screen:
         done: Callable[[], None],
         recursive: bool = True,
         descriptor: int = 2,
+        status: Callable[[], bytes] | None = None,
     ) -> None:
         self._loop = loop
         self._link = link
@@ -34,6 +39,9 @@ class Screen:
         """When something was last sent, by the loop's clock."""
         self._descriptor = descriptor
         self._viewer = Viewer(log, style, self._soon, recursive)
+        self._line = None
+        if status is not None:
+            self._line = StatusLine(loop, link, status, lambda: self._viewer.is_midline, self.show)
         link.on_room(self.show)
         self.show()
 
@@ -42,12 +50,16 @@ class Screen:
         if self._scheduled is not None:
             self._scheduled.cancel()
             self._scheduled = None
+        before = self._shown
         while not self._link.is_full and (data := self._viewer.read(_PIECE)):
             self._link.output(self._descriptor, data)
             self._shown = self._loop.time()
         if self._viewer.finished and self._done is not None:
             done, self._done = self._done, None
+            self.hide_status()
             done()
+        elif self._line is not None and self._shown != before:
+            self._line.output_sent()
 
     def close(self) -> None:
         """The client is gone."""
@@ -55,9 +67,23 @@ class Screen:
         if self._scheduled is not None:
             self._scheduled.cancel()
         self._viewer.close()
+        self.hide_status()
+
+    def resized(self) -> None:
+        """The client's terminal has another size, or something else was written on it."""
+        if self._line is not None:
+            self._line.redraw()
+
+    def hide_status(self) -> None:
+        """Show no status line any more."""
+        if self._line is not None:
+            line, self._line = self._line, None
+            line.close()
+            # What was to be sent with it.
+            self.show()
 
     def _soon(self) -> None:
         # From within the call that made a log grow: others may follow at once.
-        if self._scheduled is None:
+        if self._scheduled is None and not (self._line is not None and self._line.carries_output):
             wait = max(0.0, self._shown + _PACE - self._loop.time())
             self._scheduled = self._loop.call_later(wait, self.show) if wait else self._loop.call_soon(self.show)

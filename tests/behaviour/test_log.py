@@ -1,5 +1,7 @@
 """redo-log: what scripts printed, shown again or followed."""
 
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,65 @@ def test_u_shows_what_was_up_to_date_too(project: Project) -> None:
     project.run("redo", "top", check=True)
     assert log(project, "-r", "top") == b"redo  top\ntop before\ntop after\n"
     assert log(project, "-ru", "top") == TREE
+
+
+def test_t_tells_when_each_job_began_and_ended_how_and_how_long_it_took(project: Project) -> None:
+    project.write("x.do", "echo said >&2; redo-ifchange silent || true; exit 3\n")
+    project.write("silent.do", "")
+    before = int(time.time())
+    project.run("redo", "x")
+    for lines in (log(project, "-rt", "x").decode().splitlines(), log(project, "-t", "x").decode().splitlines()):
+        assert len(lines) in (3, 5)
+        assert lines[1] == "said"
+        for line, form in ((lines[0], r"redo  x"), (lines[-1], r"redo  x \(exit 3, \d\.\d{3} s\)")):
+            found = re.fullmatch(rf"(\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d)  {form}", line)
+            assert found
+            assert before <= time.mktime(time.strptime(found[1], "%Y-%m-%d %H:%M:%S")) <= time.time()
+        if len(lines) == 5:
+            assert re.fullmatch(r"[-\d]{10} [:\d]{8}  redo    silent", lines[2])
+            assert re.fullmatch(r"[-\d]{10} [:\d]{8}  redo    silent \(done, \d\.\d{3} s\)", lines[3])
+
+
+def test_the_time_of_a_silent_job_survives_the_daemon(project: Project) -> None:
+    project.write("x.do", "")
+    project.redo("x")
+    shown = log(project, "-t", "x")
+    assert shown.count(b"\n") == 2
+    project.run("redod", "stop", check=True)
+    assert log(project, "-t", "x") == shown
+
+
+def test_no_pretty_shows_the_lines_that_other_tools_read(project: Project) -> None:
+    make_tree(project)
+    shown = project.run("redo", "--no-pretty", "top", check=True).stderr
+    kinds = [re.sub(rb":\d+:\d+\.\d{4}@@", b"@@", line) for line in shown.splitlines()]
+    assert kinds == [
+        b"@@REDO:do@@ top", b"top before", b"@@REDO:do@@ sub/mid", b"mid before", b"@@REDO:do@@ sub/leaf", b"leaf",
+        b"@@REDO:done@@ 0 sub/leaf", b"mid after", b"@@REDO:done@@ 0 sub/mid", b"@@REDO:do@@ other", b"other",
+        b"@@REDO:done@@ 0 other", b"top after", b"@@REDO:done@@ 0 top",
+    ]  # fmt: skip
+    assert log(project, "-r", "--no-pretty", "top") == shown
+    assert not re.search(rb":0:|:0\.0000@@", shown)
+
+
+def test_debug_pids_tells_the_pids_of_scripts(project: Project) -> None:
+    project.write("x.do", "echo $$ >&2\n")
+    first, second = project.run("redo", "--debug-pids", "x", check=True).stderr.splitlines()
+    assert first == b"%-6d redo  x" % int(second)
+    assert log(project, "--debug-pids", "x").splitlines() == [first, second]
+
+
+def test_debug_locks_tells_of_a_build_that_is_waited_for(project: Project, pids: Fifo, go: Fifo) -> None:
+    project.write("x.do", "echo x >pids; read x <go\n")
+    first = project.start("redo", "x")
+    pids.receive()
+    second = project.start("redo", "--debug-locks", "x")
+    expect(second, b"redo: x is being built by session ")
+    go.send()
+    go.send()
+    pids.receive()
+    finish(first)
+    finish(second)
 
 
 def test_a_failures_status_is_kept(project: Project) -> None:

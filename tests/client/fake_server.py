@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 INVOKE, SIGNAL, STDIN, WINSIZE = 1, 2, 3, 4
-OUTPUT, READ_STDIN, EXIT, REFUSED = 16, 17, 18, 19
+OUTPUT, READ_STDIN, EXIT, REFUSED, STATUS = 16, 17, 18, 19, 20
 PROTOCOL, VERSION, NAME, ARGS, CWD, ENVIRON, UMASK, LIMITS, DESCRIPTORS, TERMINAL = range(1, 11)
 PATIENCE = 60.0
 """Seconds after which a wait counts as a hang."""

@@ -207,7 +207,7 @@ class Simulation:
                 _client(call).shown.append(job.node.path)
             case do.ShowUnchanged(call, node):
                 _client(call).unchanged.append(node.path)
-            case do.Explain():
+            case do.Explain() | do.ShowFailed():
                 pass
             case do.JobEnded(job, status):
                 self.ended.append((job.node.path, status))

@@ -20,7 +20,7 @@ from redod.engine.engine import Engine
 from redod.engine.run import Run
 from redod.files.observe import observe
 from redod.session.caller import Caller
-from redod.session.options import BuildOptions
+from redod.session.options import BuildOptions, Terminal
 from redod.store.lock import Owner
 
 
@@ -115,6 +115,7 @@ class StuckLink:
     def output(self, descriptor: int, data: bytes) -> None: ...
     def on_room(self, callback: Callable[[], None]) -> None: ...
     def read_stdin(self, callback: Callable[[bytes], None]) -> None: ...
+    def status(self, line: bytes) -> None: ...
     def exit(self, status: int) -> None:
         self.said.append(("exit", status))
 
@@ -125,7 +126,9 @@ class StuckLink:
 async def test_a_client_that_is_slow_to_read_can_be_interrupted_when_its_build_is_over(engine: Engine) -> None:
     link = StuckLink()
     setting = Setting(dict, 0o022, (), b"/", b"/")
-    caller = Caller(engine, link, setting, "redo", BuildOptions(), run=None, is_redirected=False, is_terminal=False)
+    caller = Caller(
+        engine, link, setting, "redo", BuildOptions(), run=None, is_redirected=False, terminal=Terminal(False, 0, {})
+    )
     caller.complain("what nobody reads")
     caller.build([], force=True)
     assert not link.said
@@ -139,7 +142,14 @@ async def test_who_ends_a_session_is_told_that_its_results_could_not_be_stored(
     told: list[str] = []
     setting = Setting(dict, 0o022, (), b"/", b"/")
     caller = Caller(
-        engine, StuckLink(), setting, "redo", BuildOptions(), run=None, is_redirected=False, is_terminal=False
+        engine,
+        StuckLink(),
+        setting,
+        "redo",
+        BuildOptions(),
+        run=None,
+        is_redirected=False,
+        terminal=Terminal(False, 0, {}),
     )
     monkeypatch.setattr(caller, "complain", told.append)
     monkeypatch.setattr(engine.stores, "commit", lambda: engine.stores.notices.append("no space"))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from redod.logs import joblog
 from redod.logs.joblog import JobLog, Room, Span
-from redod.logs.records import Child, Done, Message, Note, Text, Unchanged, decode
+from redod.logs.records import Child, Done, Message, Note, Started, Text, Unchanged, decode
 
 ROOT = b"/w"
 
@@ -25,7 +25,7 @@ def text_of(log: JobLog) -> bytes:
 
 def built(path: bytes, status: int = 0) -> JobLog:
     log = JobLog(path)
-    log.start()
+    log.start(1.0)
     log.finish(status, 0.5)
     return log
 
@@ -37,7 +37,8 @@ def small(directory: Path, memory: int = 10, total: int = 1000) -> Room:
 def test_what_happened_is_stored_in_order() -> None:
     log = JobLog(b"/w/all")
     log.note(b"all is out of date: it was never built")
-    log.start()
+    log.start(1.0)
+    log.pid = 77
     log.write(b"one\n")
     log.write(b"two")
     log.child(built(b"/w/d/a"))
@@ -48,6 +49,7 @@ def test_what_happened_is_stored_in_order() -> None:
     log.finish(-15, 1.25)
     assert stored(log) == [
         Note(b"all is out of date: it was never built"),
+        Started(1.0, 77),
         Text(b"one\ntwo"),
         Child(b"/w/d/a"),
         Unchanged(b"/w/d/b"),
@@ -79,7 +81,7 @@ def test_a_child_that_was_clean_is_unchanged_and_one_that_never_ran_is_left_out(
 
 def test_a_silent_success_costs_nothing_and_a_silent_failure_is_kept() -> None:
     assert built(b"/w/a").encode(ROOT) == b""
-    assert stored(built(b"/w/a", 3)) == [Done(3, 0.5)]
+    assert stored(built(b"/w/a", 3)) == [Started(1.0, 0), Done(3, 0.5)]
 
 
 def test_text_beyond_the_memory_goes_to_a_file_without_a_name(tmp_path: Path) -> None:

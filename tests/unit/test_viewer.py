@@ -21,7 +21,7 @@ def read_all(viewer: Viewer, limit: int = 1 << 16) -> bytes:
 def child(parent: JobLog, name: bytes) -> JobLog:
     log = JobLog(b"/w/" + name)
     parent.child(log)
-    log.start()
+    log.start(1.0)
     return log
 
 
@@ -151,7 +151,7 @@ def test_a_partial_line_is_ended_before_a_line_of_ours_and_before_another_target
 
 def test_a_log_under_several_parents_is_shown_once_in_each_session_from_its_start() -> None:
     shared = JobLog(b"/w/s")
-    shared.start()
+    shared.start(1.0)
     shared.write(b"early\n")
     roots = [JobLog(b""), JobLog(b"")]
     viewers = []
@@ -243,7 +243,7 @@ def test_notes_are_shown_only_when_asked_for_and_details_can_be_left_out() -> No
     log = JobLog(b"/w/a")
     root.child(log)
     log.note(b"redo: a is out of date: b changed")
-    log.start()
+    log.start(1.0)
     log.write(b"words")
     log.finish(1, 0)
     root.finish(1, 0)
