@@ -13,6 +13,7 @@ from collections.abc import Callable
 from redod import units
 from redod.engine.engine import Engine
 from redod.errors import RedodError
+from redod.failpoints import VARIABLE, arm
 from redod.server.place import Place
 from redod.server.server import Server
 from redod.server.surroundings import close_strays, listening_socket, make_commands_directory, notify_ready
@@ -42,6 +43,7 @@ def main() -> int:
     )
     close_strays()
     try:
+        arm(os.environ.pop(VARIABLE, None))
         with asyncio.Runner(loop_factory=_loop_factory(loop_name)) as runner:
             runner.run(_serve())
     except RedodError as error:

@@ -10,6 +10,7 @@ import errno
 import logging
 import os
 import signal
+import socket
 import time
 from asyncio import AbstractEventLoop, TimerHandle, to_thread
 from collections import deque
@@ -42,6 +43,7 @@ from redod.files.outputs import OutputError
 from redod.jobs.command import CommandError, dofile_command
 from redod.jobs.ending import Marks, end
 from redod.jobs.holders import read_process
+from redod.jobs.leftovers import end_leftovers
 from redod.jobs.process import Order, Spawner, SpawnError
 from redod.store import StoreError
 from redod.store.lock import Owner
@@ -64,6 +66,7 @@ class Engine:
         self.graph = Graph(time.time_ns() // 1000)
         self.scheduler = Scheduler(self.graph, jobs)
         self.stores = Stores(loop, self.graph, owner)
+        self.stores.on_crash = self._clean_up
         self.tasks = Tasks()
         self.runs: dict[Job, Run] = {}
         self.jobs_run = 0
@@ -88,6 +91,7 @@ class Engine:
         self._busy = False
         self._on_end: dict[Session, Callable[[], None]] = {}
         self._letting_go: TimerHandle | None = None
+        self._cleaning: set[asyncio.Task[None]] = set()
 
     def on_end(self, session: Session, callback: Callable[[], None]) -> None:
         """Call back when nothing of the session is left."""
@@ -415,6 +419,22 @@ class Engine:
                 self.post(events.JobExited(run.job, -9))
             if not run.job.pipe_closed:
                 self.post(events.PipeClosed(run.job))
+
+    def _clean_up(self, dead: Owner, root: bytes) -> None:
+        if dead.host == socket.gethostname():
+            task = self.tasks.start(self._clean_up_after, dead, root)
+            self._cleaning.add(task)
+            task.add_done_callback(self._cleaning.discard)
+
+    async def _clean_up_after(self, dead: Owner, root: bytes) -> None:
+        await end_leftovers(dead.pid, dead.socket)
+        # In a thread of its own: the build need not wait for a walk through the whole tree.
+        self.tasks.start(to_thread, outputs.remove_litter, root, self.stores.litter)
+
+    async def wait_clean(self) -> None:
+        """Return when the scripts that a killed server has left in the opened workspaces are gone."""
+        while self._cleaning:
+            await asyncio.wait(self._cleaning)
 
     async def close(self) -> None:
         """End all jobs and give everything back."""

@@ -27,6 +27,10 @@ class Litter:
         self._is_planned = False
         self._swept = 0.0
 
+    def __contains__(self, temporary: bytes) -> bool:
+        """A job uses it."""
+        return temporary in self._in_use
+
     @property
     def is_due(self) -> bool:
         """It is a while since directories were looked through; in the midst of a build that need not be often."""

@@ -16,6 +16,7 @@ from redod.core.paths import directory_of, is_below, relative, show
 from redod.core.stamps import Stamp
 from redod.engine.client import Setting
 from redod.engine.litter import Litter
+from redod.failpoints import reach
 from redod.files.observe import ObserveError, observe
 from redod.logs.joblog import JobLog
 from redod.logs.records import Done, Entry, Started, decode
@@ -79,6 +80,8 @@ class Stores:
         self.on_close: Callable[[OpenWorkspace], None] = lambda workspace: None
         """Called right before nothing of it is known any more."""
         self.litter = Litter(loop)
+        self.on_crash: Callable[[Owner, bytes], None] = lambda owner, root: None
+        """Called when a workspace is opened whose last owner was killed."""
         self.notices: list[str] = []
         """What happened to stores, for the next user who calls."""
 
@@ -154,6 +157,8 @@ class Stores:
             self.notices.append(store.loaded.notice)
         _log.info("workspace %s: %d targets", os.fsdecode(workspace.root), store.loaded.targets)
         self.on_open(self._open[workspace.root])
+        if store.predecessor is not None:
+            self.on_crash(store.predecessor, workspace.root)
         if store.pending:
             self._commit_soon()
 
@@ -222,9 +227,11 @@ class Stores:
 
     def record(self, node: Node) -> None:
         """Store what the node says, soon."""
+        reach("record.before")
         workspace = self._numbers.get(node.workspace)
         if workspace is not None:
             workspace.store.put(node)
+            reach("record.after")
             for dep in node.deps:
                 if dep.node.workspace not in (0, node.workspace):
                     workspace.needs.add(self._numbers[dep.node.workspace].root)

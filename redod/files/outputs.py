@@ -17,6 +17,7 @@ from functools import cache
 
 from redod.core.outcome import Produced
 from redod.core.stamps import Stamp
+from redod.failpoints import reach
 from redod.files.observe import ObserveError, observe
 
 _SUFFIX = b".redo.tmp"
@@ -95,7 +96,9 @@ def stage_stdout(target: bytes, temporary: bytes, stdout_fd: int, umask: int) ->
     try:
         number = _create(temporary, umask)
         try:
+            reach("stage.created")
             _copy(stdout_fd, number)
+            reach("stage.copied")
         finally:
             os.close(number)
         return Staged(target, temporary, observe(temporary))
@@ -132,10 +135,12 @@ def commit(staged: Staged) -> Installed:
     try:
         try:
             os.rename(staged.path, staged.target)
+            reach("install.renamed")
         except OSError as problem:
             if problem.errno not in (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST):
                 raise
             leftover = _replace(staged)
+            reach("install.exchanged")
         if staged.stamp.nlink > 1:
             # `ln $1 $3`: rename(2) does nothing when both names are the same file.
             _unlink(staged.path)
@@ -148,6 +153,7 @@ def remove_target(target: bytes) -> None:
     """Remove an old file because the script made none; a directory stays. Raises OutputError."""
     try:
         os.unlink(target)
+        reach("install.removed")
     except OSError as problem:
         if problem.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
             raise OutputError(_explain(problem, target)) from problem
@@ -196,6 +202,20 @@ def remove_siblings(directory: bytes, temporaries: Collection[bytes], in_use: Co
     for entry in found:
         discard(os.path.join(directory, entry))
     return len(found)
+
+
+def remove_litter(root: bytes, in_use: Container[bytes]) -> None:
+    """Remove what a killed server has left in a whole workspace of `$3` and its siblings. Takes long: in a thread."""
+    for directory, names, files in os.walk(root):
+        if directory != root and b".redo" in names:
+            # Another workspace, which has another owner.
+            names.clear()
+            continue
+        for name in names + files:
+            temporary = _temporary_in(name) if _SUFFIX in name else b""
+            if _target_in(temporary) != temporary and os.path.join(directory, temporary) not in in_use:
+                discard(os.path.join(directory, name))
+        names[:] = [name for name in names if _SUFFIX not in name]
 
 
 def is_written_to(path: bytes) -> bool:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
-from redod.jobs.holders import Identity, Process, holds_pipe, processes, read_process
+from redod.jobs.holders import Identity, Process, environ_of, holds_pipe, processes, read_process
 
 GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -127,12 +127,7 @@ def _with_relatives(marked: set[Process], seen: Iterable[Process]) -> set[Proces
 def _is_marked(process: Process, marks: Marks) -> bool:
     if not process.is_live:
         return False
-    try:
-        with open(b"/proc/%d/environ" % process.pid, "rb", buffering=0) as file:
-            environ = b"\0" + file.readall() + b"\0"
-    except OSError:
-        environ = b""
-    return b"\0REDO_JOB=%s\0" % marks.token in environ or bool(holds_pipe(process.pid, marks.pipe))
+    return b"\0REDO_JOB=%s\0" % marks.token in environ_of(process.pid) or bool(holds_pipe(process.pid, marks.pipe))
 
 
 def _signal(process: Identity, number: int) -> bool:

@@ -106,6 +106,15 @@ def holds_pipe(pid: int, inode: int) -> bool | None:
     return any(_leads_to(directory + number, link) for number in numbers)
 
 
+def environ_of(pid: int) -> bytes:
+    """A process's environment, a NUL before and after each `NAME=value`; empty when it cannot be had."""
+    try:
+        with open(b"/proc/%d/environ" % pid, "rb", buffering=0) as file:
+            return b"\0" + file.readall() + b"\0"
+    except OSError:
+        return b""
+
+
 def notice(target: bytes, status: int, holders: Sequence[Holder]) -> list[bytes]:
     """The lines that tell the user why a target whose script has ended is not finished. `status` as Popen gives it."""
     ended = b"exit status %d" % status if status >= 0 else b"signal %d" % -status

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from redod.core.graph import LogPlace
+from redod.failpoints import reach
 
 SEGMENT_SIZE = 4 << 20
 """Bytes after which the next segment begins; a longer log has one of its own."""
@@ -77,6 +78,7 @@ class Segments:
             segment = self._room_for(length)
             offset = self._end
             self._write(segment, header, data)
+            reach("log.written")
         except OSError as error:
             self.close()
             return NotKept(error.strerror or str(error))
@@ -158,6 +160,7 @@ class Segments:
         number = max(self._number, *self._known(), 0) + 1
         path = self.path(number)
         segment = _Segment(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, self._mode)
+        reach("log.created")
         self._own(path, self._directory)
         self._number, self._end = number, 0
         self._known()[number] = 0

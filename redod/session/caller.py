@@ -13,6 +13,7 @@ from redod.engine.client import Setting
 from redod.engine.engine import Engine
 from redod.engine.run import Run
 from redod.errors import RedodError
+from redod.failpoints import reach
 from redod.jobs.command import Flags
 from redod.logs.joblog import JobLog
 from redod.progress.line import status_line
@@ -114,9 +115,12 @@ class Caller:
         if self._run is None:
             # A container may be killed the moment its first process ends.
             self._engine.stores.commit()
+            reach("reply.before")
         for notice in self._engine.stores.take_notices():
             self.complain(notice)
         self._end()
+        if self._run is None:
+            reach("reply.after")
 
     def complain(self, text: str) -> None:
         line = os.fsencode(f"{self._name}: {text}")

@@ -41,6 +41,7 @@ async def open_stores(
     with engine.tasks.waiting():
         while missing := engine.stores.missing(targets, setting, session):
             await _open(engine, teller, missing[0], setting, session)
+            await engine.wait_clean()
 
 
 async def _open(

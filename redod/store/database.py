@@ -13,6 +13,7 @@ from typing import NamedTuple
 from redod.core.graph import Graph, Kind, Node
 from redod.core.paths import join, show
 from redod.core.stamps import Stamp
+from redod.failpoints import reach
 from redod.store import StoreError
 from redod.store.intents import Intents
 from redod.store.loading import UNWRITTEN, Loading, blank, named_by
@@ -85,6 +86,11 @@ class Store:
                 gc.enable()
 
     @property
+    def predecessor(self) -> Owner | None:
+        """The server that had the store before and was killed; None after an orderly end."""
+        return self._lock.predecessor
+
+    @property
     def pending(self) -> bool:
         """Whether something is to be committed."""
         return bool(self._changed)
@@ -149,6 +155,7 @@ class Store:
         self._close_files()
         try:
             remove(self._database)
+            reach("forget.removed")
         except OSError as error:
             raise StoreError(f"cannot remove {show(self._database)}: {error.strerror}") from error
         self._adopt(self._loading())
@@ -323,6 +330,7 @@ class Store:
         self._intents.move(journal.replace(lines, start) - start)
         self._compact_at = max(COMPACT_ABOVE, 4 * journal.length)
         self._tables.write((), Mark(journal.generation, self._intents.start(journal.length)))
+        reach("compaction.marked")
 
     @property
     def _made(self) -> Journal:

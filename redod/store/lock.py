@@ -10,6 +10,7 @@ import os
 from typing import NamedTuple
 
 from redod.core.paths import join, show
+from redod.failpoints import reach
 from redod.store import StoreError
 from redod.store.ownership import open_file
 
@@ -40,7 +41,8 @@ class Lock:
         """Use `acquire`."""
         self._directory = directory
         self._owner = owner
-        self._descriptor = _take(directory, owner)
+        self._descriptor, self.predecessor = _take(directory, owner)
+        """Who held the lock before and was killed; None after an orderly end."""
 
     def renew(self) -> None:
         """Hold the lock of the directory that has this name now, when the old one was removed.
@@ -48,7 +50,8 @@ class Lock:
         Raises WorkspaceBusy if somebody else was first, and StoreError; then the lock of the old directory is kept.
         """
         if not _is_at(self._descriptor, join(self._directory, b"lock")):
-            old, self._descriptor = self._descriptor, _take(self._directory, self._owner)
+            old = self._descriptor
+            self._descriptor, _ = _take(self._directory, self._owner)
             os.close(old)
 
     def is_in(self, directory: bytes) -> bool:
@@ -57,6 +60,7 @@ class Lock:
 
     def close(self) -> None:
         if self._descriptor >= 0:
+            reach("lock.release")
             os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = -1
@@ -79,7 +83,7 @@ def read_owner(directory: bytes) -> Owner | None:
         return None
 
 
-def _take(directory: bytes, owner: Owner) -> int:
+def _take(directory: bytes, owner: Owner) -> tuple[int, Owner | None]:
     path = join(directory, b"lock")
     try:
         while True:
@@ -87,8 +91,10 @@ def _take(directory: bytes, owner: Owner) -> int:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if _is_at(descriptor, path):
+                    predecessor = read_owner(directory)
                     _sign(descriptor, owner)
-                    return descriptor
+                    reach("lock.taken")
+                    return descriptor, predecessor
             except BaseException:
                 os.close(descriptor)
                 raise

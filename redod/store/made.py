@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from redod.core.paths import show
 from redod.core.stamps import Stamp
+from redod.failpoints import reach
 from redod.store import StoreError
 from redod.store.ownership import open_file
 
@@ -64,6 +65,7 @@ class Journal:
         """Write one line; returns the offset where it begins. Raises StoreError."""
         line = _line(Entry(file, name))
         offset = self.length
+        reach("intent.before")
         try:
             written = os.write(self._descriptor, line)
             if written != len(line):
@@ -73,6 +75,7 @@ class Journal:
                 os.ftruncate(self._descriptor, offset)
             raise StoreError(f"cannot write {show(self._path)}: {error.strerror}; is the disk full?") from error
         self.length += len(line)
+        reach("intent.after")
         return offset
 
     def entries(self, since: Mark) -> list[Entry]:
@@ -101,7 +104,9 @@ class Journal:
                 with open(descriptor, "wb", closefd=False) as file:
                     file.write(content)
                 os.fsync(descriptor)
+                reach("compaction.written")
                 os.rename(temporary, self._path)
+                reach("compaction.renamed")
             except OSError:
                 os.close(descriptor)
                 raise
@@ -135,8 +140,10 @@ class Journal:
         if self.length != size:
             os.ftruncate(self._descriptor, self.length)
         if not self.length:
+            reach("made.empty")
             self.generation = time.time_ns()
             self.length = os.write(self._descriptor, b"%s%d\n" % (_HEADER, self.generation))
+            reach("made.created")
             return
         number = content[len(_HEADER) : content.find(b"\n")]
         if content.startswith(_HEADER) and number.isdigit():

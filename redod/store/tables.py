@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from redod.core.paths import show
+from redod.failpoints import reach
 from redod.store import StoreError
 from redod.store.made import Mark
 from redod.store.ownership import open_file
@@ -52,6 +53,7 @@ class Tables:
         self._path = path
         try:
             os.close(open_file(path, os.O_RDWR))
+            reach("database.empty")
             self._file = os.stat(path)
             self._connection = sqlite3.connect(path, timeout=0, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
@@ -99,12 +101,15 @@ class Tables:
         Raises StoreError (nothing is written: a full disk, no permission) and Damaged.
         """
         execute = self._connection.execute
+        reach("commit.before")
         try:
             execute("BEGIN IMMEDIATE")
             self._connection.executemany("INSERT OR REPLACE INTO node VALUES(?,?,?,?,?,?,?,?,?,?,?)", rows)
             self._connection.executemany("DELETE FROM node WHERE id=?", [(number,) for number in unused])
             execute("UPDATE made SET generation=?, offset=?", mark)
+            reach("commit.rows")
             execute("COMMIT")
+            reach("commit.after")
         except BaseException as error:
             # SQLite has ended the transaction itself after some errors.
             with suppress(sqlite3.Error):
@@ -116,8 +121,10 @@ class Tables:
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database and fsync. Raises StoreError, Damaged."""
+        reach("checkpoint.before")
         try:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            reach("checkpoint.after")
         except sqlite3.Error as error:
             raise self._judge(error) from error
 
@@ -131,6 +138,7 @@ class Tables:
         (schema,) = self._connection.execute("PRAGMA user_version").fetchone()
         if schema == 0 and not self._connection.execute("SELECT 1 FROM sqlite_master").fetchone():
             self._connection.executescript(f"BEGIN; {_CREATE} PRAGMA user_version={SCHEMA}; COMMIT")
+            reach("database.created")
         elif schema != SCHEMA:
             raise Damaged(f"its schema is {schema}, this redod's is {SCHEMA}")
 
@@ -164,6 +172,7 @@ def set_aside(path: bytes) -> bytes:
         for suffix in (b"-wal", b"-shm", b""):
             with suppress(FileNotFoundError):
                 os.rename(path + suffix, aside + suffix)
+        reach("aside.done")
         for number in taken[: -KEPT + 1]:
             remove(b"%s/%s%d" % (directory, prefix, number))
     except OSError as error:

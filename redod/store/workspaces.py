@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from redod.core.paths import directory_of, join, show
+from redod.failpoints import reach
 from redod.store import StoreError
 from redod.store.ownership import make_directory, open_file
 from redod.store.tables import DATABASE
@@ -177,11 +178,13 @@ def _make_store(directory: bytes) -> bool:
     """
     try:
         make_directory(directory)
+        reach("redo.made")
         if not os.path.isdir(directory) or not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
             return False
         ignore = join(directory, b".gitignore")
         if not os.path.lexists(ignore):
             _ignore_all(ignore)
+            reach("redo.ignored")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StoreError(f"cannot make {show(directory)}: no space left") from error

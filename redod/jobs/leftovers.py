@@ -1,0 +1,64 @@
+"""What a server that was killed has left running: the jobs that nobody will ever install.
+
+It knows how they are told from what may live on: somebody still holds the job's completion pipe, and nobody reads it
+any more. A process that outlived a committed target holds none. It does not know workspaces.
+"""
+
+import asyncio
+import errno
+import os
+
+from redod.jobs.ending import Marks, end
+from redod.jobs.holders import environ_of, processes
+from redod.jobs.process import LOWEST_PIPE
+
+
+async def end_leftovers(server: int, socket: bytes) -> None:
+    """End the jobs of the server that had this pid and socket, and is dead."""
+    for marks in await asyncio.to_thread(_find, b"\0REDO_SESSION=%d." % server, b"\0REDOD_SOCKET=%s\0" % socket):
+        await end(_Gone(), marks)
+
+
+class _Gone:
+    """The job itself: its script may be anybody's child now, and its process group anybody's."""
+
+    pid = -1
+    status = 0
+
+    def signal_group(self, number: int) -> bool:
+        return False
+
+
+def _find(session: bytes, socket: bytes) -> set[Marks]:
+    found = set()
+    for process in processes():
+        environ = environ_of(process.pid)
+        if session in environ and socket in environ and (pipe := _orphaned_pipe(process.pid)):
+            token = environ.partition(b"\0REDO_JOB=")[2].partition(b"\0")[0]
+            found.add(Marks(token, pipe))
+    return found
+
+
+def _orphaned_pipe(pid: int) -> int:
+    """The inode of a completion pipe that the process holds and nobody reads; 0 if there is none."""
+    directory = b"/proc/%d/fd/" % pid
+    try:
+        numbers = [number for number in os.listdir(directory) if int(number) >= LOWEST_PIPE]
+    except OSError:
+        return 0
+    for number in numbers:
+        try:
+            if os.readlink(directory + number).startswith(b"pipe:") and _has_no_reader(directory + number):
+                return os.stat(directory + number).st_ino
+        except OSError:
+            continue
+    return 0
+
+
+def _has_no_reader(path: bytes) -> bool:
+    """fifo(7): to open the write end without blocking fails while nobody has the other one."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno == errno.ENXIO
+    return False
