@@ -31,6 +31,7 @@ static const char redod_usage[] =
     "  subscribe        print what happens in all sessions, a line of JSON for each event\n"
     "  services         the running processes that targets are\n"
     "  service          stop|restart TARGET\n"
+    "  forget           start over in this workspace: everything is out of date\n"
     "  socket           print the path of the server's socket\n"
     "  units            systemd user units for this install\n"
     "The redo commands start a server by themselves. redod --version prints the version.\n";
@@ -75,14 +76,14 @@ static void print_version(void)
     print(1, line, 0);
 }
 
-/* redod asks a running server and starts none. */
+/* redod asks a running server and starts none, but for what is no matter of the server's own. */
 static int find_server(const char *path, const char *directory, char **arguments)
 {
     int server = !directory || check_private(directory) ? connect_server(path) : -1;
 
     if (server >= 0)
         return server;
-    if (strcmp(command, "redod") != 0)
+    if (strcmp(command, "redod") != 0 || strcmp(arguments[0], "forget") == 0)
         return start_server(path, directory);
     print(2, "redod is not running\n", strcmp(arguments[0], "stop") == 0 ? 0 : FAILED);
 }

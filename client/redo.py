@@ -57,6 +57,7 @@ usage: redod COMMAND
   subscribe        print what happens in all sessions, a line of JSON for each event
   services         the running processes that targets are
   service          stop|restart TARGET
+  forget           start over in this workspace: everything is out of date
   socket           print the path of the server's socket
   units            systemd user units for this install
 The redo commands start a server by themselves. redod --version prints the version.
@@ -872,12 +873,12 @@ def detach(arguments: "list[bytes]") -> "NoReturn":
 
 
 def find_server(path: bytes, directory: bytes, arguments: "list[bytes]") -> "_socket.socket":
-    """`redod` asks a running server and starts none."""
+    """`redod` asks a running server and starts none, but for what is no matter of the server's own."""
     if not directory or check_private(directory):
         server = connect_server(path)
         if server is not None:
             return server
-    if command == b"redod":
+    if command == b"redod" and arguments[0] != b"forget":
         say(2, b"redod is not running\n", 0 if arguments[0] == b"stop" else FAILED)
     return start_server(path, directory)
 

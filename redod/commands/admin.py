@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from redod import __version__
 from redod.commands.context import Attendant, Context, Errand
+from redod.commands.query import workspace_around
 from redod.commands.service import redod_service, redod_services
 from redod.core.paths import show
 from redod.core.states import JobState
@@ -73,11 +74,13 @@ def redod(context: Context) -> Attendant | None:
             return redod_services(context, tuple(words))
         case (b"service", *words):
             return redod_service(context, tuple(words))
+        case (b"forget",):
+            return Errand(context, _forget, context)
         case (b"release", directory):
             return Errand(context, _release, context, directory)
         case _:
             raise UsageError(
-                "usage: redod run | status [--json] | stop [--keep-services] | services [--json] | subscribe |"
+                "usage: redod run | status [--json] | stop [--keep-services] | forget | services [--json] | subscribe |"
                 " service stop|restart TARGET | socket | units [--print | --write [DIRECTORY]]"
             )
     return None
@@ -99,6 +102,19 @@ class _Subscriber:
 
     def gone(self) -> None:
         self._subscription.close()
+
+
+async def _forget(context: Context) -> None:
+    workspace = await workspace_around(context)
+    if workspace is None:
+        return
+    recovered = context.engine.stores.forget(workspace)
+    text = (
+        f"forgot how everything in {show(workspace.root)} was made, and what it printed.\n"
+        f"{recovered} files are still known to be redo's own; they are out of date and will be built again.\n"
+    )
+    context.link.output(1, text.encode())
+    context.link.exit(0)
 
 
 async def _release(context: Context, directory: bytes) -> None:

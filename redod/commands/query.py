@@ -52,7 +52,7 @@ def _list(context: Context, select: Callable[[Context, OpenWorkspace], Iterable[
     _no_names(context)
 
     async def answer() -> None:
-        workspace = await _workspace(context)
+        workspace = await workspace_around(context)
         if workspace is not None:
             _print(context, select(context, workspace))
 
@@ -73,14 +73,14 @@ def _sources(context: Context, workspace: OpenWorkspace) -> Iterable[Node]:
 
 
 async def _ood(context: Context) -> None:
-    workspace = await _workspace(context)
+    workspace = await workspace_around(context)
     if workspace is None:
         return
     verdicts = await context.engine.judge(list(_targets(context, workspace)))
     _print(context, (node for node, verdict in verdicts.items() if not isinstance(verdict, Clean | Source)))
 
 
-async def _workspace(context: Context) -> OpenWorkspace | None:
+async def workspace_around(context: Context) -> OpenWorkspace | None:
     """The workspace around the working directory, opened; None after the client was answered: there is none."""
     engine, setting = context.engine, context.setting()
     # A name that exists, so that no store is made where there is none.

@@ -291,6 +291,17 @@ class Stores:
         notices, self.notices = self.notices, []
         return notices
 
+    def forget(self, workspace: OpenWorkspace) -> int:
+        """Start over: see `Store.forget`. Raises StoreError, also while something is built there."""
+        if self._is_used(workspace.root):
+            raise StoreError(f"something is being built in {show(workspace.root)}; run this again when that has ended")
+        self.on_close(workspace)
+        workspace.segments.clear()
+        recovered = workspace.store.forget()
+        workspace.targets = recovered
+        self.on_open(workspace)
+        return recovered
+
     def close(self, root: bytes) -> None:
         """Give a workspace up. Somebody else may build there now, so nothing of it is remembered."""
         self.on_close(self._open[root])

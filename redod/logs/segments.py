@@ -10,6 +10,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -105,6 +106,14 @@ class Segments:
         if magic != _MAGIC or length != len(data) or checksum != zlib.crc32(data) or named != _hash(target):
             return None
         return data
+
+    def clear(self) -> None:
+        """Delete all logs."""
+        self.close()
+        for number in self._known():
+            with suppress(OSError):
+                os.unlink(self._path(number))
+        self._sizes = None
 
     def reader(self, place: LogPlace) -> Callable[[int, int], bytes]:
         """For `JobLog.settle`, right after `append`: reads pieces of that log, also when it has been deleted since."""
