@@ -112,7 +112,7 @@ class Segments:
         self.close()
         for number in self._known():
             with suppress(OSError):
-                os.unlink(self._path(number))
+                os.unlink(self.path(number))
         self._sizes = None
 
     def reader(self, place: LogPlace) -> Callable[[int, int], bytes]:
