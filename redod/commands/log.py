@@ -10,6 +10,7 @@ from redod.logs.joblog import JobLog
 from redod.logs.records import Entry
 from redod.logs.replay import replay
 from redod.logs.transcript import Style
+from redod.services.tail import Tail
 from redod.session.handover import open_stores
 from redod.session.options import DisplayOptions
 from redod.session.screen import Screen
@@ -40,9 +41,12 @@ class _Shown(Errand):
         self._follow = follow
         self._screen: Screen | None = None
         self._root = JobLog(context.invocation.cwd)
+        self._tails: list[Tail] = []
 
     def gone(self) -> None:
         super().gone()
+        for tail in self._tails:
+            tail.close()
         if self._screen is not None:
             self._screen.close()
 
@@ -96,9 +100,26 @@ class _Shown(Errand):
             while not context.link.is_full:
                 piece = next(pieces, None)
                 if piece is None:
-                    context.link.exit(0)
+                    self._replayed()
                     return
                 context.link.output(1, piece)
 
         context.link.on_room(send)
         send()
+
+    def _replayed(self) -> None:
+        """What services have printed comes after what their scripts have."""
+        graph, services = self._context.engine.graph, self._context.daemon.services
+        found = [services.find(graph.find(path)) for path in self._paths]
+        self._tails = [Tail(service, self._context.link, self._follow, self._tail_over) for service in found if service]
+        self._next_tail()
+
+    def _next_tail(self) -> None:
+        if self._tails:
+            self._tails[0].send()
+        else:
+            self._context.link.exit(0)
+
+    def _tail_over(self) -> None:
+        del self._tails[0]
+        self._next_tail()

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -265,6 +266,27 @@ def test_stop_and_restart_by_name(project: Project, pids: Fifo, started: list[Wa
     result = project.run("redod", "service", "stop", "other")
     assert result.returncode == 1
     assert b"other is not a service; redod services lists them" in result.stderr
+
+
+def test_redo_log_shows_what_a_service_prints_and_follows_it(
+    project: Project, pids: Fifo, go: Fifo, started: list[Watched]
+) -> None:
+    command = "echo one; echo $$ >pids; while read line <go; do echo got $line; done"
+    project.write("serve.do", f"echo script >&2; redo-service sh -c '{command}'\n")
+    project.redo("serve")
+    service = pids.receive_process()
+    started.append(service)
+    assert project.run("redo-log", "serve", check=True).stdout == b"redo  serve\nscript\none\n"
+    follower = project.start("redo-log", "-f", "serve", stdout=subprocess.PIPE)
+    go.send("two")
+    assert follower.stdout is not None
+    seen = b""
+    while b"got two\n" not in seen:
+        seen += follower.stdout.readline()
+    assert seen == b"redo  serve\nscript\none\ngot two\n"
+    service.kill()
+    out, _ = finish(follower)
+    assert out == b""
 
 
 def test_outside_a_script_redo_service_fails_with_status_100(project: Project) -> None:
