@@ -107,6 +107,7 @@ class _Subscriber:
 async def _forget(context: Context) -> None:
     workspace = await workspace_around(context)
     if workspace is None:
+        context.link.exit(0)
         return
     recovered = context.engine.stores.forget(workspace)
     text = (

@@ -1,18 +1,17 @@
-"""`redo-whichdo`, `redo-targets`, `redo-sources`, `redo-ood`: what is known. They build nothing."""
+"""`redo-whichdo`, `redo-targets`, `redo-sources`, `redo-ood`, `redo-affected`: what is known. They build nothing."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
+from redod.commands.answer import gently, open_around, send, send_names
 from redod.commands.context import Attendant, Context, Errand
 from redod.core.dofiles import candidates
-from redod.core.graph import DepKind, Kind, Node
-from redod.core.paths import join, relative
+from redod.core.graph import Kind, Node
+from redod.core.paths import join, name_of, relative, show
 from redod.core.verdicts import Clean, Source
+from redod.core.walks import Dependents, below, passes_over
 from redod.engine.stores import OpenWorkspace
-from redod.errors import UsageError
-from redod.session.handover import open_stores
-
-_PIECE = 1000
+from redod.errors import RedodError, UsageError
 
 
 def redo_whichdo(context: Context) -> Attendant | None:
@@ -44,64 +43,110 @@ def redo_sources(context: Context) -> Attendant | None:
 
 def redo_ood(context: Context) -> Attendant | None:
     """List the targets that are out of date."""
-    _no_names(context)
-    return Errand(context, _ood, context)
+    return _list(context, _outdated)
 
 
-def _list(context: Context, select: Callable[[Context, OpenWorkspace], Iterable[Node]]) -> Attendant:
-    _no_names(context)
+def redo_affected(context: Context) -> Attendant | None:
+    """List the targets that depend on these files, nearest first."""
+    found, names = context.options("0", ("null",))
+    if not names:
+        raise UsageError("needs a file; see redo-affected --help")
+    end = b"\0" if found else b"\n"
+    paths = context.paths(names)
 
     async def answer() -> None:
-        workspace = await workspace_around(context)
-        if workspace is not None:
-            _print(context, select(context, workspace))
+        await open_around(context, paths)
+        cwd = context.invocation.cwd
+        lines = [relative(node.path, cwd) + end async for node in affected(context, paths)]
+        await send(context, lines)
 
     return Errand(context, answer)
 
 
-def _targets(context: Context, workspace: OpenWorkspace) -> Iterable[Node]:
-    return (node for node in context.engine.graph if node.workspace == workspace.number and node.kind is Kind.TARGET)
+async def affected(context: Context, paths: list[bytes]) -> AsyncIterator[Node]:
+    """The known targets that depend on the files of these paths, nearest first. Their workspaces are open."""
+    graph = context.engine.graph
+    scripts = [path for path in paths if name_of(path).endswith(b".do")]
+    dependents, first = Dependents(), []
+    async for node in gently(list(graph)):
+        dependents.add(node)
+        if any(passes_over(node, path) for path in scripts):
+            first.append(node)
+    files = [node for node in map(graph.find, paths) if node is not None]
+    async for node in gently(dependents.above(files, first)):
+        yield node
 
 
-def _sources(context: Context, workspace: OpenWorkspace) -> Iterable[Node]:
-    named: dict[Node, None] = {}
-    for node in context.engine.graph:
-        if node.workspace == workspace.number:
-            named.update((dep.node, None) for dep in node.deps if dep.kind is DepKind.IFCHANGE)
-            named[node] = None
-    return (node for node in named if node.kind in (Kind.SOURCE, Kind.OVERRIDDEN))
+_Select = Callable[[Context, list[Node]], Awaitable[Iterable[Node]]]
 
 
-async def _ood(context: Context) -> None:
+def _list(context: Context, select: _Select) -> Attendant:
+    found, names = context.options("r0", ("recursive", "null"))
+    chosen = {option for option, _ in found}
+    end = b"\0" if chosen & {"-0", "--null"} else b"\n"
+    paths = context.paths(names)
+
+    async def answer() -> None:
+        nodes = await under(context, paths, recursive=bool(chosen & {"-r", "--recursive"}))
+        await send_names(context, await select(context, nodes), end)
+
+    return Errand(context, answer)
+
+
+async def under(context: Context, paths: list[bytes], *, recursive: bool) -> list[Node]:
+    """The files of these paths and what they depend on; without any, all of the workspace around the client."""
+    if not paths:
+        return await _all(context)
+    await open_around(context, paths)
+    roots = [known(context, path) for path in paths]
+    return [node async for node in gently(below(roots, recursive=recursive))]
+
+
+def known(context: Context, path: bytes) -> Node:
+    """A file that the graph knows, that exists, or that there is a script for. Raises RedodError for any other."""
+    graph = context.engine.graph
+    if graph.find(path) is None and not os.path.lexists(path) and script_of(path) is None:
+        name = show(relative(path, context.invocation.cwd))
+        raise RedodError(f"nothing is known of {name}: neither it nor a dofile for it exists")
+    return graph.node(path)
+
+
+def script_of(path: bytes) -> bytes | None:
+    """The script that would make this target now."""
+    return next((found.path for found in candidates(path) if os.path.isfile(found.path)), None)
+
+
+async def _all(context: Context) -> list[Node]:
+    """The targets of the workspace around the working directory and what they depend on; none if there is none."""
     workspace = await workspace_around(context)
     if workspace is None:
-        return
-    verdicts = await context.engine.judge(list(_targets(context, workspace)))
-    _print(context, (node for node, verdict in verdicts.items() if not isinstance(verdict, Clean | Source)))
+        return []
+    targets = [node for node in context.engine.graph if node.workspace == workspace.number]
+    nodes = [node async for node in gently(below(targets, recursive=False))]
+    return [node for node in nodes if node.workspace in (0, workspace.number)]
 
 
 async def workspace_around(context: Context) -> OpenWorkspace | None:
-    """The workspace around the working directory, opened; None after the client was answered: there is none."""
-    engine, setting = context.engine, context.setting()
-    # A name that exists, so that no store is made where there is none.
-    inside = [join(setting.cwd, b".")]
-    engine.stores.look_again()
-    await open_stores(engine, context, inside, setting)
-    workspace = engine.stores.below(setting.cwd)
-    if workspace is None:
-        _print(context, ())
-    return workspace
-
-
-def _print(context: Context, nodes: Iterable[Node]) -> None:
+    """The workspace around the working directory, opened."""
     cwd = context.invocation.cwd
-    names = sorted(relative(node.path, cwd) for node in nodes)
-    for start in range(0, len(names), _PIECE):
-        context.link.output(1, b"".join(name + b"\n" for name in names[start : start + _PIECE]))
-    context.link.exit(0)
+    await open_around(context, [join(cwd, b".")])
+    return context.engine.stores.below(cwd)
 
 
-def _no_names(context: Context) -> None:
-    _, names = context.options()
-    if names:
-        raise UsageError(f"takes no names; see {context.name} --help")
+async def _targets(_: Context, nodes: list[Node]) -> Iterable[Node]:
+    return (node for node in nodes if node.kind is Kind.TARGET)
+
+
+async def _sources(_: Context, nodes: list[Node]) -> Iterable[Node]:
+    return (node for node in nodes if node.kind in (Kind.SOURCE, Kind.OVERRIDDEN))
+
+
+async def _outdated(context: Context, nodes: list[Node]) -> Iterable[Node]:
+    verdicts = await context.engine.judge([node for node in nodes if node.kind is Kind.TARGET or _is_to_be_made(node)])
+    return (node for node, verdict in verdicts.items() if not isinstance(verdict, Clean | Source))
+
+
+def _is_to_be_made(node: Node) -> bool:
+    """Whether it never was built with success and a build would try."""
+    is_there = node.stamp is not None and node.stamp.exists
+    return node.kind is Kind.UNKNOWN and not is_there and script_of(node.path) is not None

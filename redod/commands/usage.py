@@ -24,6 +24,14 @@ Run the scripts of the targets (default: all), and of whatever they ask for that
 The output of scripts goes to standard error; a failed target ends the command with status 1.
 """
 
+_LIST = """\
+usage: {0} [-r] [-0] [NAME]...
+List the known {1} among these files and what they depend on (default: of this workspace). Builds nothing.
+
+  -r, --recursive    also what that depends on in turn
+  -0, --null         end each name with a zero byte instead of a newline
+"""
+
 USAGE: dict[bytes, str] = {
     b"redo": _BUILD,
     b"redo-ifchange": """\
@@ -78,7 +86,22 @@ In a script: look at everything again in this session, as a new session would.
 usage: redo-whichdo TARGET
 List the names where the target's script is looked for, up to the one that exists. Status 1 if none does.
 """,
-    b"redo-targets": "usage: redo-targets\nList the known targets of this workspace.\n",
-    b"redo-sources": "usage: redo-sources\nList the known sources of this workspace.\n",
-    b"redo-ood": "usage: redo-ood\nList the known targets of this workspace that are out of date. Builds nothing.\n",
+    b"redo-targets": _LIST.format("redo-targets", "targets"),
+    b"redo-sources": _LIST.format("redo-sources", "sources"),
+    b"redo-ood": _LIST.format("redo-ood", "targets that are out of date"),
+    b"redo-affected": """\
+usage: redo-affected [-0] FILE...
+List the known targets that depend on these files, or on their absence, nearest first. Builds nothing.
+
+  -0, --null         end each name with a zero byte instead of a newline
+""",
+    b"redo-why": """\
+usage: redo-why TARGET...
+Say why these targets are out of date, or why they were last built, and who wanted them where they are missing.
+""",
+    b"redo-dot": """\
+usage: redo-dot [TARGET]...
+Print the graph below these targets (default: of this workspace) for Graphviz, as in: redo-dot all | dot -Tsvg >all.svg
+What is out of date is red, and orange if that depends on checksums; what must not exist is dotted.
+""",
 }

@@ -12,7 +12,7 @@ from redod.core.graph import DepKind, Graph, Kind, Node
 from redod.core.paths import name_of
 from redod.core.settle import settle
 from redod.core.stamps import Moment, Stamp, difference
-from redod.core.verdicts import Clean, Dirty, Reason, Source, Undecided, Verdict, Why
+from redod.core.verdicts import NEVER_BUILT, Clean, Dirty, Reason, Source, Undecided, Verdict, Why
 
 _BATCH = 1000
 """Paths to observe at a time: looking at all dependencies of a very wide target would keep others waiting."""
@@ -180,7 +180,7 @@ class Check:
             return Clean()
         assert node.stamp is not None
         if node.status is None:
-            return Dirty(Reason(Why.NEVER_BUILT if node.dofile is None or node.stamp.exists else Why.MISSING))
+            return Dirty(NEVER_BUILT if node.dofile is None or node.stamp.exists else Reason(Why.MISSING))
         if node.status != 0:
             return Dirty(Reason(Why.FAILED))
         if self._is_outdated(node):
@@ -202,7 +202,7 @@ class Check:
     def _judge_untargeted(self, node: Node) -> Verdict:
         if node.stamp is not None and node.stamp.exists:
             return Source(edited=node.kind is Kind.OVERRIDDEN)
-        return Dirty(Reason(Why.NEVER_BUILT))
+        return Dirty(NEVER_BUILT)
 
     def _descend(self, frame: _Frame, node: Node) -> bool:
         """Whether a dependency must be judged first; it is then on the stack."""
@@ -226,10 +226,16 @@ class Check:
                     return Reason(Why.DEPENDENCY, node.path)
                 frame.first.append(node)
                 return None
+        exists = node.stamp is not None and node.stamp.exists
         if node.version == version:
-            return Reason(Why.DEPENDENCY, node.path) if _must_be_made(node) else None
-        gone = node is frame.node.dofile and not (node.stamp and node.stamp.exists)
-        return Reason(Why.DOFILE_GONE if gone else Why.CHANGED, node.path)
+            if not _must_be_made(node):
+                return None
+            return Reason(Why.DEPENDENCY if exists else Why.ABSENT, node.path)
+        if node.kind is Kind.TARGET:
+            return Reason(Why.REBUILT, node.path)
+        if not exists:
+            return Reason(Why.DOFILE_GONE if node is frame.node.dofile else Why.GONE, node.path)
+        return Reason(Why.CHANGED, node.path, self._graph.changes.get(node, ""))
 
 
 def _must_be_made(node: Node) -> bool:

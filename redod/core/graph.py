@@ -6,9 +6,12 @@ built (`scheduler`), or how it is stored (`redod.store`).
 
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from redod.core.stamps import Stamp
+
+if TYPE_CHECKING:
+    from redod.core.verdicts import Reason
 
 
 class Kind(IntEnum):
@@ -69,6 +72,7 @@ class Node:
         "log",
         "observed",
         "path",
+        "reason",
         "stamp",
         "status",
         "verified",
@@ -88,6 +92,8 @@ class Node:
         """The last run's status: 0 succeeded, else failed; None: never built, or out of date for sure."""
         self.always = False
         """The last build called redo-always."""
+        self.reason: Reason | None = None
+        """Why the last build was made."""
         self.dofile: Node | None = None
         """The script of the last build. The names of the search before it were absent then (not stored: they follow
         from the rule).
@@ -123,6 +129,8 @@ class Graph:
         self._version = first_version
         self.ended_services: set[Node] = set()
         """Targets whose last build started a process that runs no more. Not stored."""
+        self.changes: dict[Node, str] = {}
+        """By which field of its stamp a file was last seen to have changed. Not stored."""
 
     def node(self, path: bytes) -> Node:
         """The node of this canonical path; made on first use."""

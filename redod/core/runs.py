@@ -144,7 +144,7 @@ def installed(world: World, job: Job, stamp: Stamp) -> None:
         node.version = world.graph.fresh_version()
     node.kind, node.status = Kind.TARGET, 0
     node.checksum, node.always = job.checksum, job.always
-    node.dofile, node.deps = job.dofile_node, tuple(job.deps.values())
+    node.dofile, node.deps, node.reason = job.dofile_node, tuple(job.deps.values()), job.want.reason
     job.session.failed.pop(node, None)
     job.session.outdated.pop(node, None)
     world.tell(do.Record(node))
@@ -168,6 +168,7 @@ def _record_failure(world: World, job: Job, status: int, changed: Stamp | None =
     merged: dict[tuple[DepKind, Node], Dep] = {(dep.kind, dep.node): dep for dep in node.deps}
     merged.update(job.deps)
     node.deps, node.dofile, node.status = tuple(merged.values()), job.dofile_node, status
+    node.reason = job.want.reason
     node.always = node.always or job.always
     if changed is not None:
         node.kind, node.stamp, node.version = Kind.TARGET, changed, world.graph.fresh_version()

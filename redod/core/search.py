@@ -10,7 +10,7 @@ from redod.core.dofiles import Candidate, candidates
 from redod.core.graph import Graph, Kind, Node
 from redod.core.settle import settle
 from redod.core.stamps import Moment, Stamp
-from redod.core.verdicts import Clean, Dirty, Reason, Source, Why
+from redod.core.verdicts import FORCED, Clean, Dirty, Source
 
 
 class NoDofile:
@@ -65,7 +65,7 @@ class Look:
         node = self.node
         if node.kind is not Kind.TARGET and node.stamp is not None and node.stamp.exists:
             return Source(edited=node.kind is Kind.OVERRIDDEN)
-        return Dirty(Reason(Why.FORCED))
+        return Dirty(FORCED)
 
     def observed(self, stamps: list[Stamp], moment: Moment) -> None:
         self._looked = True

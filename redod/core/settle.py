@@ -9,8 +9,11 @@ def settle(graph: Graph, node: Node, found: Stamp, moment: Moment) -> bool:
     node.observed = moment.epoch
     if node.kind is Kind.TARGET:
         return _settle_target(graph, node, found)
-    if node.stamp is None or source_difference(node.stamp, found):
+    if node.stamp is None:
         node.version = graph.fresh_version()
+    elif differs := source_difference(node.stamp, found):
+        node.version = graph.fresh_version()
+        graph.changes[node] = differs
     was_edited = node.kind is Kind.OVERRIDDEN
     node.stamp = settled(found, moment.now_ns)
     if not found.exists:
@@ -36,4 +39,5 @@ def _settle_target(graph: Graph, node: Node, found: Stamp) -> bool:
         return False
     node.kind = Kind.OVERRIDDEN if recorded.exists else Kind.SOURCE
     node.stamp, node.version = found, graph.fresh_version()
+    graph.changes[node] = differs
     return True

@@ -8,7 +8,10 @@ from redod.core.paths import relative, show
 
 
 class Why(Enum):
-    """Why a target is out of date. The value completes the sentence `TARGET is out of date: ...`."""
+    """Why a target is out of date. The value completes the sentence `TARGET is out of date: ...`.
+
+    The store holds these names: one that is not known any more is forgotten.
+    """
 
     FORCED = "redo was asked to run it"
     NEVER_BUILT = "it was never built"
@@ -19,10 +22,13 @@ class Why(Enum):
     SERVICE_ENDED = "the process that it stands for has ended"
     DOFILE_GONE = "its script {name} is gone"
     BETTER_DOFILE = "{name} now comes before its script"
-    CHANGED = "{name} changed"
+    CHANGED = "{name} changed{detail}"
+    REBUILT = "{name} was built again"
+    GONE = "{name} does not exist any more"
     LATE = "{name} changed while it was being built"
     CREATED = "{name} now exists"
     DEPENDENCY = "{name} is out of date"
+    ABSENT = "{name} does not exist"
     LOOP = "it depends on itself through {name}"
 
 
@@ -36,7 +42,13 @@ class Reason(NamedTuple):
     def text(self, base: bytes) -> str:
         """One clause for the user, names relative to the directory `base`."""
         name = show(relative(self.about, base)) if self.about else ""
-        return self.why.value.format(name=name, detail=self.detail)
+        detail = f" ({self.detail})" if self.detail and self.why is Why.CHANGED else self.detail
+        return self.why.value.format(name=name, detail=detail)
+
+
+FORCED = Reason(Why.FORCED)
+NEVER_BUILT = Reason(Why.NEVER_BUILT)
+"""Most targets' reasons: one object for all."""
 
 
 class Clean(NamedTuple):

@@ -10,7 +10,7 @@ from redod.core.moves import CYCLE, clients_of, finish, join, wait
 from redod.core.paths import relative, show
 from redod.core.search import Look, NoDofile, Search
 from redod.core.states import WantState
-from redod.core.verdicts import Clean, Dirty, Reason, Source, Undecided, Verdict, Why
+from redod.core.verdicts import FORCED, NEVER_BUILT, Clean, Dirty, Reason, Source, Undecided, Verdict
 
 _NO_RULE = "no rule to make {name}: neither it nor a dofile for it exists (redo-whichdo lists the names)"
 
@@ -69,7 +69,7 @@ def _judged(world: World, want: Want, verdict: Verdict) -> None:
     match verdict:
         case Clean():
             if want.force:
-                _search(world, want, Reason(Why.FORCED))
+                _search(world, want, FORCED)
             else:
                 finish(world, want, 0)
         case Source():
@@ -85,7 +85,7 @@ def _is_source(world: World, want: Want, verdict: Source) -> None:
     node = want.node
     assert node.stamp is not None
     if node.stamp.is_directory:
-        _search(world, want, Reason(Why.FORCED if want.force else Why.NEVER_BUILT))
+        _search(world, want, FORCED if want.force else NEVER_BUILT)
         return
     for call in want.calls:
         if verdict.edited:
@@ -145,7 +145,7 @@ def _without_dofile(world: World, want: Want) -> None:
     if node.kind is Kind.TARGET:
         # Its stamp is the recorded one: look at what is there, as at any file that is not ours.
         node.kind, node.stamp, node.status, node.observed = Kind.UNKNOWN, None, None, 0
-        node.deps, node.dofile, node.checksum, node.always = (), None, b"", False
+        node.deps, node.dofile, node.checksum, node.always, node.reason = (), None, b"", False, None
         world.tell(do.Record(node))
         want.walk = _judging(world, want)
         return

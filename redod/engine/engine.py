@@ -133,23 +133,28 @@ class Engine:
         if not self._busy:
             self._pump()
 
-    async def judge(self, nodes: list[Node]) -> dict[Node, Verdict]:
-        """Check targets as a new session would; nothing is built."""
+    async def judge(
+        self, nodes: list[Node], outdated: dict[Node, tuple[int, Reason]] | None = None
+    ) -> dict[Node, Verdict]:
+        """Check targets as a new session would; nothing is built. `outdated`: gets what was found to be so (`Check`).
+
+        Raises ObserveError.
+        """
+        outdated = {} if outdated is None else outdated
         epoch = self.scheduler.world.next_epoch()
         verdicts: dict[Node, Verdict] = {}
-        outdated: dict[Node, tuple[int, Reason]] = {}
         deadline = time.monotonic() + SLICE
         for node in nodes:
             check = Check(self.graph, node, epoch, outdated=outdated)
             while isinstance(result := check.run(), list):
                 now = time.time_ns()
                 check.observed(self._stamps(result, now), Moment(epoch, now))
+                if time.monotonic() > deadline:
+                    await asyncio.sleep(0)
+                    deadline = time.monotonic() + SLICE
             for changed in check.changed:
                 self.stores.record(changed)
             verdicts[node] = result
-            if time.monotonic() > deadline:
-                await asyncio.sleep(0)
-                deadline = time.monotonic() + SLICE
         return verdicts
 
     def _pump(self) -> None:

@@ -14,6 +14,7 @@ _FIRST_PASSED = 3
 COMMANDS = (
     "redo", "redo-ifchange", "redo-ifcreate", "redo-always", "redo-stamp", "redo-whichdo", "redo-targets",
     "redo-sources", "redo-ood", "redo-log", "redo-recheck", "redo-service", "redo-detach",
+    "redo-affected", "redo-why", "redo-dot",
     "redod",
 )  # fmt: skip
 

@@ -291,14 +291,13 @@ class Store:
             number = self._id(node)
             if number in rows:
                 continue
-            name = self._names.name(node.path)
             if node.workspace == self.number:
-                rows[number] = target_row(number, name, node, self._id)
+                rows[number] = target_row(number, node, self._names, self._id)
                 waiting.extend(named for named in named_by(node) if self._is_stale(named))
             elif node.workspace:
-                rows[number] = foreign_row(number, name)
+                rows[number] = foreign_row(number, self._names.name(node.path))
             else:
-                rows[number] = file_row(number, name, node)
+                rows[number] = file_row(number, self._names.name(node.path), node)
         return rows
 
     def _is_stale(self, node: Node) -> bool:

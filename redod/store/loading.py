@@ -11,9 +11,10 @@ from struct import error as StructError  # noqa: N812  (an exception's name that
 
 from redod.core.graph import Dep, Graph, Kind, Node
 from redod.core.stamps import Stamp, source_difference
+from redod.core.verdicts import Reason
 from redod.store import StoreError
 from redod.store.recovery import Observe
-from redod.store.rows import Edge, Names, dep, unpack_edges, unpack_log, unpack_stamp
+from redod.store.rows import Edge, Names, dep, unpack_edges, unpack_log, unpack_reason, unpack_stamp
 from redod.store.tables import Damaged, Tables
 
 _KINDS = {kind.value: kind for kind in Kind}
@@ -92,9 +93,10 @@ class Loading:
 
     def _read_targets(self, tables: Tables) -> None:
         unlinked: list[tuple[Node, bytes, int | None]] = []
+        reasons = _Reasons(self._names)
         graph, path_of, nodes, ids, versions = self._graph, self._names.path, self._nodes, self.ids, self.versions
         workspace = self._workspace
-        for number, name, kind, version, stamp, edges, dofile, status, always, checksum, log in tables.targets():
+        for number, name, kind, version, stamp, edges, dofile, status, always, checksum, log, why in tables.targets():
             node = nodes[number] = graph.node(path_of(name))
             ids[node.path] = number
             versions[number] = version
@@ -110,6 +112,7 @@ class Loading:
             node.always = bool(always)
             node.checksum = checksum or b""
             node.log = unpack_log(log)
+            node.reason = reasons[why]
             unlinked.append((node, edges or b"", dofile))
         self._link(unlinked)
 
@@ -134,6 +137,18 @@ class Loading:
         for node in self._nodes.values():
             if node not in self._found and node.workspace in (0, self._workspace):
                 blank(node)
+
+
+class _Reasons(dict[bytes | None, Reason | None]):
+    """Equal reasons of many targets are one object."""
+
+    def __init__(self, names: Names) -> None:
+        super().__init__()
+        self._names = names
+
+    def __missing__(self, blob: bytes | None) -> Reason | None:
+        made = self[blob] = unpack_reason(blob, self._names)
+        return made
 
 
 class _Deps(dict[Edge, Dep]):

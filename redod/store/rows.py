@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from redod.core.graph import Dep, DepKind, LogPlace, Node
 from redod.core.stamps import DIRECTORY, MISSING, Stamp
+from redod.core.verdicts import Reason, Why
 
 _STAMP = Struct("<qqQIIIqI")
 _HEAD = Struct("<qqQ12sqI")
@@ -52,6 +53,7 @@ class TargetRow(NamedTuple):
     always: int | None
     checksum: bytes | None
     log: bytes | None
+    reason: bytes | None
 
 
 class Names:
@@ -73,17 +75,17 @@ class Names:
 
 
 def file_row(number: int, name: bytes, node: Node) -> TargetRow:
-    return TargetRow(number, name, node.kind, node.version, pack_stamp(node.stamp), None, None, None, None, None, None)
+    return TargetRow(number, name, node.kind, node.version, pack_stamp(node.stamp), *(None,) * 7)
 
 
 def foreign_row(number: int, name: bytes) -> TargetRow:
-    return TargetRow(number, name, 0, 0, None, None, None, None, None, None, None)
+    return TargetRow(number, name, 0, 0, None, *(None,) * 7)
 
 
-def target_row(number: int, name: bytes, node: Node, id_of: Callable[[Node], int]) -> TargetRow:
+def target_row(number: int, node: Node, names: Names, id_of: Callable[[Node], int]) -> TargetRow:
     return TargetRow(
         number,
-        name,
+        names.name(node.path),
         node.kind,
         node.version,
         pack_stamp(node.stamp),
@@ -93,6 +95,7 @@ def target_row(number: int, name: bytes, node: Node, id_of: Callable[[Node], int
         node.always,
         node.checksum,
         _LOG.pack(*node.log) if node.log else None,
+        pack_reason(node.reason, names),
     )
 
 
@@ -114,6 +117,23 @@ def dep(edge: Edge, node: Node, version: int) -> Dep:
 def unpack_log(blob: bytes | None) -> LogPlace | None:
     """Raises struct.error."""
     return LogPlace._make(_LOG.unpack(blob)) if blob else None
+
+
+def pack_reason(reason: Reason | None, names: Names) -> bytes | None:
+    """Three words, the last of which may be any name."""
+    if reason is None:
+        return None
+    about = names.name(reason.about) if reason.about else b""
+    return b"\0".join((reason.why.name.encode(), reason.detail.encode(), about))
+
+
+def unpack_reason(blob: bytes | None, names: Names) -> Reason | None:
+    """Raises ValueError, and AttributeError where the blob is none."""
+    if not blob:
+        return None
+    why, detail, about = blob.split(b"\0")
+    known = Why.__members__.get(why.decode())
+    return Reason(known, names.path(about) if about else b"", detail.decode()) if known else None
 
 
 @lru_cache(256)

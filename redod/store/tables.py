@@ -16,17 +16,18 @@ from redod.store.made import Mark
 from redod.store.ownership import open_file
 from redod.store.rows import FileRow, TargetRow
 
-SCHEMA = 1
+SCHEMA = 2
 DATABASE = b"redod.sqlite3"
 KEPT = 3
 """Damaged databases that are kept for a look."""
 
 _CREATE = """
 CREATE TABLE node(id INTEGER PRIMARY KEY, name BLOB NOT NULL, kind INTEGER NOT NULL, version INTEGER NOT NULL,
-    stamp BLOB, edges BLOB, dofile INTEGER, status INTEGER, always INTEGER, checksum BLOB, log BLOB);
+    stamp BLOB, edges BLOB, dofile INTEGER, status INTEGER, always INTEGER, checksum BLOB, log BLOB, reason BLOB);
 CREATE TABLE made(generation INTEGER NOT NULL, offset INTEGER NOT NULL);
 INSERT INTO made VALUES(0, 0);
 """
+_FROM_1 = "ALTER TABLE node ADD COLUMN reason BLOB;"
 # Exclusive before WAL: then SQLite needs no shared memory file. NORMAL: a commit is not fsynced, so a power cut may
 # take the last ones, never the database. A checkpoint is fsynced and stalls the daemon: seldom, better when it is idle.
 _PRAGMAS = (
@@ -104,7 +105,7 @@ class Tables:
         reach("commit.before")
         try:
             execute("BEGIN IMMEDIATE")
-            self._connection.executemany("INSERT OR REPLACE INTO node VALUES(?,?,?,?,?,?,?,?,?,?,?)", rows)
+            self._connection.executemany("INSERT OR REPLACE INTO node VALUES(?,?,?,?,?,?,?,?,?,?,?,?)", rows)
             self._connection.executemany("DELETE FROM node WHERE id=?", [(number,) for number in unused])
             execute("UPDATE made SET generation=?, offset=?", mark)
             reach("commit.rows")
@@ -139,6 +140,8 @@ class Tables:
         if schema == 0 and not self._connection.execute("SELECT 1 FROM sqlite_master").fetchone():
             self._connection.executescript(f"BEGIN; {_CREATE} PRAGMA user_version={SCHEMA}; COMMIT")
             reach("database.created")
+        elif schema == 1:
+            self._connection.executescript(f"BEGIN; {_FROM_1} PRAGMA user_version={SCHEMA}; COMMIT")
         elif schema != SCHEMA:
             raise Damaged(f"its schema is {schema}, this redod's is {SCHEMA}")
 

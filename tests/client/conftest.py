@@ -20,6 +20,7 @@ WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes
 NAMES = [
     "redo", "redo-ifchange", "redo-ifcreate", "redo-always", "redo-stamp", "redo-whichdo", "redo-targets",
     "redo-sources", "redo-ood", "redo-log", "redo-recheck", "redo-service", "redo-detach",
+    "redo-affected", "redo-why", "redo-dot",
     "redod",
 ]  # fmt: skip
 

@@ -11,8 +11,9 @@ from tests.package.installs import CHECKOUT, Install, pip_wheel, run, succeed
 pytestmark = pytest.mark.package
 
 COMMANDS = [
-    "redo", "redo-always", "redo-detach", "redo-ifchange", "redo-ifcreate", "redo-log", "redo-ood", "redo-recheck",
-    "redo-service", "redo-sources", "redo-stamp", "redo-targets", "redo-whichdo", "redod",
+    "redo", "redo-affected", "redo-always", "redo-detach", "redo-dot", "redo-ifchange", "redo-ifcreate", "redo-log",
+    "redo-ood", "redo-recheck", "redo-service", "redo-sources", "redo-stamp", "redo-targets", "redo-whichdo",
+    "redo-why", "redod",
 ]  # fmt: skip
 ONLY_PATH = {"PATH": "/usr/bin:/bin"}
 

@@ -11,6 +11,7 @@ import pytest
 
 from redod.core.graph import Dep, DepKind, Graph, Kind, LogPlace, Node
 from redod.core.stamps import DIRECTORY, MISSING, Stamp
+from redod.core.verdicts import NEVER_BUILT, Reason, Why
 from redod.store.database import Store
 from redod.store.lock import Owner, WorkspaceBusy, acquire
 from redod.store.workspaces import Workspace
@@ -87,8 +88,9 @@ def test_everything_is_read_back(root: bytes) -> None:
     full.dofile, full.log, full.checksum, full.always = files[1], LogPlace(3, 2**40, 17), b"\0sum", True
     failed = target(graph, root + b"/failed")
     failed.kind, failed.status, failed.stamp = Kind.UNKNOWN, 206, None
+    full.reason, failed.reason = Reason(Why.CHANGED, files[1].path, "mtime"), Reason(Why.LATE, b"/outside/\xff.h")
     edited = target(graph, root + b"/edited", full)
-    edited.kind, edited.status = Kind.OVERRIDDEN, None
+    edited.kind, edited.status, edited.reason = Kind.OVERRIDDEN, None, NEVER_BUILT
     for node in (full, failed, edited):
         store.put(node)
     store.commit()
@@ -97,6 +99,44 @@ def test_everything_is_read_back(root: bytes) -> None:
     again = Graph(9000)
     start(root, again).close()
     assert portraits(again) == expected
+
+
+def test_a_store_of_the_schema_without_reasons_is_read(root: bytes) -> None:
+    graph = Graph(1000)
+    store = start(root, graph)
+    built = target(graph, root + b"/t", source(graph, root + b"/s"))
+    store.put(built)
+    store.close()
+    connection = sqlite3.connect(root + b"/.redo/redod.sqlite3", isolation_level=None)
+    connection.execute("ALTER TABLE node DROP COLUMN reason")
+    connection.execute("PRAGMA user_version=1")
+    connection.close()
+    again = Graph(9000)
+    older = start(root, again)
+    assert portraits(again) == portraits(graph)
+    assert older.loaded.notice == ""
+    again.node(root + b"/t").reason = NEVER_BUILT
+    older.put(again.node(root + b"/t"))
+    older.close()
+    newest = Graph(9000)
+    start(root, newest).close()
+    assert newest.node(root + b"/t").reason == NEVER_BUILT
+
+
+def test_a_reason_of_a_later_version_is_forgotten(root: bytes) -> None:
+    graph = Graph(1000)
+    store = start(root, graph)
+    built = target(graph, root + b"/t")
+    built.reason = NEVER_BUILT
+    store.put(built)
+    store.close()
+    connection = sqlite3.connect(root + b"/.redo/redod.sqlite3", isolation_level=None)
+    connection.execute("UPDATE node SET reason = CAST(replace(reason, 'NEVER', 'SELDOM') AS BLOB)")
+    connection.close()
+    again = Graph(9000)
+    start(root, again).close()
+    assert again.node(root + b"/t").reason is None
+    assert again.node(root + b"/t").kind is Kind.TARGET
 
 
 def test_pending_tells_whether_a_commit_has_something_to_do(root: bytes) -> None:

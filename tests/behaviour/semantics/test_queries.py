@@ -1,5 +1,7 @@
-"""redo-whichdo, redo-targets, redo-sources, redo-ood: what is known, told relative to the working directory."""
+"""The query commands: what is known, told relative to the working directory."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -106,12 +108,206 @@ def test_names_that_are_not_utf8_are_printed_as_they_are(native_project: Project
 def test_the_lists_are_empty_where_nothing_was_built(native_project: Project) -> None:
     for name in ("redo-targets", "redo-sources", "redo-ood"):
         assert lines(native_project, name) == []
+    assert lines(native_project, "redo-dot")[-1] == "}"
+    assert list(native_project.path.iterdir()) == []
+
+
+@pytest.fixture
+def tree(project: Project) -> Project:
+    """all needs hello and doc, hello needs main.o, main.o needs main.c and defs.h; doc needs text."""
+    project.write("all.do", "redo-ifchange hello doc")
+    project.write("hello.do", "redo-ifchange main.o; cat main.o")
+    project.write("default.o.do", "redo-ifchange $2.c defs.h; redo-ifcreate config.h; cat $2.c defs.h")
+    project.write("doc.do", "redo-ifchange text; cat text")
+    for name in ("main.c", "defs.h", "text"):
+        project.write(name, name)
+    project.redo("all")
+    return project
+
+
+def test_with_names_the_lists_tell_of_those_and_what_they_depend_on(tree: Project) -> None:
+    assert lines(tree, "redo-targets", "hello") == ["hello", "main.o"]
+    assert lines(tree, "redo-sources", "hello") == ["hello.do"]
+    assert lines(tree, "redo-targets", "text") == []
+    assert lines(tree, "redo-sources", "text", "main.o") == ["default.o.do", "defs.h", "main.c", "text"]
+
+
+def test_recursive_lists_go_all_the_way_down(tree: Project) -> None:
+    assert lines(tree, "redo-targets", "-r", "all") == ["all", "doc", "hello", "main.o"]
+    assert lines(tree, "redo-sources", "-r", "hello") == ["default.o.do", "defs.h", "hello.do", "main.c"]
+
+
+def test_ood_with_a_name_judges_that_and_what_it_depends_on(tree: Project) -> None:
+    assert lines(tree, "redo-ood", "-r", "all") == []
+    tree.write("main.c", "edited")
+    assert lines(tree, "redo-ood", "doc") == []
+    assert lines(tree, "redo-ood", "all") == ["all", "hello"]
+    assert lines(tree, "redo-ood", "-r", "all") == ["all", "hello", "main.o"]
+    assert lines(tree, "redo-ood", "text") == []
+
+
+def test_ood_tells_of_a_name_that_was_never_built(tree: Project) -> None:
+    tree.write("fail.do", "exit 1")
+    tree.run("redo", "fail")
+    assert lines(tree, "redo-ood", "other.o", "fail") == ["fail", "other.o"]
+    assert lines(tree, "redo-ood") == ["fail"]
+
+
+@pytest.mark.parametrize("name", ["redo-targets", "redo-sources", "redo-ood", "redo-why", "redo-dot"])
+def test_a_name_of_which_nothing_is_known_is_an_error(native_project: Project, name: str) -> None:
+    result = native_project.run(name, "nothing/here")
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert b"nothing is known of nothing/here" in result.stderr
     assert list(native_project.path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["redo-targets", "redo-sources", "redo-ood"])
-def test_the_lists_take_no_names(native_project: Project, name: str) -> None:
-    assert native_project.run(name, "x").returncode == 2
+def test_the_lists_can_end_names_with_a_zero_byte(tree: Project, name: str) -> None:
+    tree.write("text", "edited")
+    listed = lines(tree, name)
+    assert tree.run(name, "-0", check=True).stdout == "".join(line + "\0" for line in listed).encode()
+
+
+def test_affected_lists_the_targets_that_depend_on_a_file_nearest_first(tree: Project) -> None:
+    assert lines(tree, "redo-affected", "main.c") == ["main.o", "hello", "all"]
+    assert lines(tree, "redo-affected", "main.o", "text") == ["doc", "hello", "all"]
+    assert lines(tree, "redo-affected", "doc.do") == ["doc", "all"]
+    assert lines(tree, "redo-affected", "all", "unknown") == []
+    tree.write("sub/x", "")
+    assert lines(tree, "redo-affected", "../text", cwd=tree.path / "sub") == ["../doc", "../all"]
+    assert tree.run("redo-affected", "-0", "text", check=True).stdout == b"doc\0all\0"
+    assert tree.run("redo-affected").returncode == 2
+
+
+def test_affected_tells_of_files_whose_coming_makes_targets_out_of_date(tree: Project) -> None:
+    assert lines(tree, "redo-affected", "config.h") == ["main.o", "hello", "all"]
+    assert lines(tree, "redo-affected", "main.o.do") == ["main.o", "hello", "all"]
+    assert lines(tree, "redo-affected", "../default.o.do", "default.hello.do") == []
+
+
+def why(project: Project, *names: str) -> list[str]:
+    return [line.strip() for line in lines(project, "redo-why", *names)]
+
+
+def test_why_goes_down_to_the_file_and_the_field_of_its_stamp(tree: Project) -> None:
+    tree.write("main.c", "longer than before")
+    told = why(tree, "all")
+    assert told[:3] == [
+        "all is out of date: hello is out of date",
+        "hello is out of date: main.o is out of date",
+        told[2],
+    ]
+    assert told[2] in ("main.o is out of date: main.c changed (mtime)", "main.o is out of date: main.c changed (size)")
+
+
+def test_why_tells_of_the_last_build_also_after_the_server_has_gone(tree: Project) -> None:
+    assert why(tree, "main.o") == ["main.o is up to date", "reason of its last build: it was never built"]
+    tree.write("config.h", "")
+    assert why(tree, "main.o")[0] == "main.o is out of date: config.h now exists"
+    tree.write("default.o.do", "redo-ifchange $2.c; cat $2.c")
+    tree.redo("all")
+    tree.run("redod", "stop", check=True)
+    assert "reason of its last build: default.o.do changed (" in why(tree, "main.o")[1]
+    assert why(tree, "all")[1] == "reason of its last build: hello is out of date"
+
+
+def test_why_names_the_script_that_comes_before_the_old_one(tree: Project) -> None:
+    tree.write("main.o.do", "echo new")
+    assert why(tree, "main.o")[0] == "main.o is out of date: main.o.do now comes before its script"
+
+
+def test_why_tells_who_wanted_a_missing_source(tree: Project) -> None:
+    (tree.path / "defs.h").unlink()
+    assert why(tree, "hello")[:3] == [
+        "hello is out of date: main.o is out of date",
+        "main.o is out of date: defs.h does not exist any more",
+        "defs.h is wanted by main.o",
+    ]
+    assert why(tree, "defs.h") == ["defs.h does not exist, and there is no script for it", "defs.h is wanted by main.o"]
+    assert tree.run("redo-ifchange", "hello").returncode == 1
+    told = why(tree, "main.o")
+    assert told[0] == "main.o is out of date: its last build failed"
+    assert "it had asked for defs.h, which did not exist" in told
+
+
+def test_why_tells_what_failed_further_down(native_project: Project) -> None:
+    native_project.write("x.do", "redo-ifchange y")
+    native_project.write("y.do", "exit 3")
+    native_project.run("redo", "x")
+    assert why(native_project, "x") == [
+        "x is out of date: its last build failed", "reason of its last build: redo was asked to run it",
+        "its last build failed with status 1", "it had asked for y, whose last build failed with status 3",
+    ]  # fmt: skip
+
+
+def test_why_says_where_it_depends_on_a_checksum(native_project: Project) -> None:
+    native_project.write("x.do", "redo-ifchange y")
+    native_project.write("y.do", "redo-ifchange z; redo-stamp <z")
+    native_project.write("z", "one")
+    native_project.redo("x")
+    native_project.write("z", "two longer")
+    told = why(native_project, "x")
+    assert told[0] == "x is out of date if these, which have checksums, turn out to have changed:"
+    assert told[1].startswith("y is out of date: z changed (")
+
+
+def test_why_knows_sources_and_edited_targets(tree: Project) -> None:
+    assert why(tree, "text") == ["text is a source", "text is wanted by doc"]
+    tree.write("doc", "edited")
+    assert why(tree, "doc") == ["doc is a target that was edited by hand", "doc is wanted by all"]
+    tree.redo("all")
+    assert why(tree, "all")[1].startswith("reason of its last build: doc changed (")
+
+
+def test_why_builds_nothing(tree: Project) -> None:
+    tree.write("text", "edited")
+    for _ in range(2):
+        assert why(tree, "doc")[0].startswith("doc is out of date: text changed (")
+    assert tree.read("doc") == "text"
+
+
+def dot(project: Project, *names: str) -> set[str]:
+    return set(lines(project, "redo-dot", *names))
+
+
+def test_dot_prints_the_graph_with_what_is_out_of_date_in_red(tree: Project) -> None:
+    assert {'"hello"', '"main.c" [shape=ellipse]', '"hello" -> "main.o"'} <= dot(tree)
+    assert '"main.o" -> "config.h" [style=dotted]' in dot(tree)
+    assert not any("red" in line for line in dot(tree) if line.startswith('"'))
+    tree.write("main.c", "edited")
+    assert {line for line in dot(tree) if line.endswith("[color=red]")} == {
+        f'"{name}" [color=red]' for name in ("all", "hello", "main.o")
+    }  # fmt: skip
+
+
+def test_dot_with_names_shows_what_is_below_them(tree: Project) -> None:
+    shown = dot(tree, "doc")
+    assert '"doc" -> "text"' in shown
+    assert not any("hello" in line for line in shown)
+
+
+ODD = [b'quo"te', b"back\\slash", b"caf\xe9", b"caf\\xe9", b"\xc3\xa9 t\xc3\xa9", b"tab\t", b"end\\"]
+
+
+def test_dot_quotes_names_so_that_each_stays_another(native_project: Project) -> None:
+    native_project.write("default.do", "echo made")
+    native_project.run("redo", *ODD, check=True)
+    made = native_project.run("redo-dot", check=True).stdout
+    nodes = {line for line in made.decode().splitlines() if line.startswith('"') and "->" not in line}
+    assert nodes == {
+        r'"quo\"te"', r'"back\\\\slash"', r'"caf\\xe9"', r'"caf\\\\xe9"', '"é té"', r'"tab\\t"', r'"end\\\\"',
+        '"default.do" [shape=ellipse]',
+    }  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+def test_graphviz_reads_what_dot_prints(native_project: Project) -> None:
+    native_project.write("default.do", "echo made")
+    native_project.run("redo", *ODD, check=True)
+    made = native_project.run("redo-dot", check=True).stdout
+    drawn = subprocess.run(["dot", "-Tplain"], input=made, capture_output=True, check=True)
+    assert drawn.stderr == b""
+    assert drawn.stdout.count(b"\nnode ") == len(ODD) + 1
 
 
 def test_the_log_of_a_target_is_what_its_script_printed(project: Project) -> None:
