@@ -1,4 +1,7 @@
-"""The usage text of every command, as `NAME --help` prints it."""
+"""The usage text of every command, as `NAME --help` prints it. Man pages and completions are made from it (`manual/`).
+
+The clients have copies of two of them: redod and redo-detach work without a server.
+"""
 
 _BUILD = """\
 usage: redo [OPTION]... [TARGET]...
@@ -103,5 +106,26 @@ Say why these targets are out of date, or why they were last built, and who want
 usage: redo-dot [TARGET]...
 Print the graph below these targets (default: of this workspace) for Graphviz, as in: redo-dot all | dot -Tsvg >all.svg
 What is out of date is red, and orange if that depends on checksums; what must not exist is dotted.
+""",
+    b"redod": """\
+usage: redod COMMAND
+  run              serve in the foreground, log to standard error
+  status [--json]  what the server is doing
+  stop             end the server and its services; --keep-services: only the server
+  subscribe        print what happens in all sessions, a line of JSON for each event
+  services         the running processes that targets are
+  service          stop|restart TARGET
+  forget           start over in this workspace: everything is out of date
+  socket           print the path of the server's socket
+  units            systemd user units for this install
+The redo commands start a server by themselves. redod --version prints the version.
+""",
+    b"redo-detach": """\
+usage: redo-detach [--log FILE] [--pidfile FILE] COMMAND [ARGUMENT]...
+Start COMMAND so that it outlives the script that calls this and does not hold its target: in a session of its
+own, its input and output /dev/null, and nothing else open. Returns once it runs, and fails if it cannot run.
+
+  --log FILE      append its output to FILE
+  --pidfile FILE  write its pid, which is also the number of its process group, to FILE
 """,
 }

@@ -44,6 +44,16 @@ def test_no_module_is_forgotten(install: Install) -> None:
     assert {name for name in data if not name.endswith(".pyc")} == {"py.typed", "redod.service", "redod.socket"}
 
 
+def test_man_pages_and_completions_are_there_for_every_command(install: Install) -> None:
+    share = install.root / "share"
+    places = {"man/man1": "{}.1", "bash-completion/completions": "{}.bash", "fish/vendor_completions.d": "{}.fish"}
+    for place, name in places.items():
+        assert {path.name for path in (share / place).iterdir()} == {name.format(command) for command in COMMANDS}
+    assert (share / "man/man5/redod.toml.5").read_text().startswith(".TH REDOD.TOML 5")
+    assert (share / "zsh/site-functions/_redo").read_text().startswith("#compdef redo ")
+    assert "redo \\- run the scripts" in (share / "man/man1/redo.1").read_text()
+
+
 def test_nothing_else_can_be_imported_from_it(install: Install) -> None:
     (record,) = install.site.glob("redod-*.dist-info/RECORD")
     tops = {line.split("/")[0] for line in record.read_text().splitlines()}
