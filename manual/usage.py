@@ -16,8 +16,8 @@ _FLAG = re.compile(r"(--?[A-Za-z][\w-]*)(?:(?:=| )([A-Z]+)|=([a-z]+))?")
 
 @dataclass
 class Flag:
-    """An option under one of its names. `value`: what it takes, as the usage text calls it, or in lower case the one word
-    that it does; empty: nothing.
+    """An option under one of its names. `value`: what it takes, as the usage text calls it, or the one word that it
+    does, in lower case; empty: nothing.
     """
 
     name: str

@@ -50,10 +50,10 @@ def test_a_usage_is_taken_apart_without_loss() -> None:
 
 def test_options_are_known_with_all_their_names_and_what_they_take() -> None:
     usage = parse(
-        "usage: x [OPTION]... FILE\nDoes it.\n\n  -j N, --jobs=N   at most N\n      jobs\n  --all --none\n      x\n"
+        "usage: x [OPTION]... FILE\nDoes it.\n\n  -j N, --jobs=N   at most N\n      jobs\n  --all  x\n  --how=so  x\n"
     )
     assert [(flag.name, flag.value) for item in usage.items for flag in item.flags] == [
-        ("-j", "N"), ("--jobs", "N"), ("--all", ""), ("--none", ""), ("--help", ""), ("--version", ""),
+        ("-j", "N"), ("--jobs", "N"), ("--all", ""), ("--how", "so"), ("--help", ""), ("--version", ""),
     ]  # fmt: skip
     assert (usage.items[0].text, usage.operands, usage.before) == ("at most N jobs", "FILE", ["Does it."])
 
