@@ -43,6 +43,7 @@ __attribute__((format(printf, 2, 3))) void make_path(char path[PATH_MAX], const 
 const char *bindir(void);
 bool check_private(const char *directory);
 const char *socket_path(const char **directory);
+const char *private_path(const char **directory);
 const char *log_path(const char *path);
 
 /* ---- connect.c -------------------------------------------------------------------------------------------------- */
@@ -53,6 +54,7 @@ int listen_at(const char *path);
 /* ---- start.c: `directory` as socket_path gives it --------------------------------------------------------------- */
 
 int start_server(const char *path, const char *directory);
+int start_private_server(const char *path, const char *directory);
 __attribute__((noreturn)) void run_server(char **arguments, const char *path, const char *directory);
 __attribute__((noreturn)) void exec_server(char **arguments);
 void close_from(int first);
@@ -65,7 +67,7 @@ __attribute__((noreturn)) void detach(char **arguments);
 
 const char *working_directory(void);
 void send_invocation(int server, char **arguments, const char *cwd);
-__attribute__((noreturn)) void relay(int connection, const char *path);
+void relay(int connection, const char *path);
 
 /* ---- Frames ----------------------------------------------------------------------------------------------------- */
 
@@ -73,7 +75,7 @@ enum { HEAD = 5 }; /* bytes before the payload */
 
 enum frame_type {
     INVOKE = 1, SIGNAL = 2, STDIN = 3, WINSIZE = 4,
-    OUTPUT = 16, READ_STDIN = 17, EXIT = 18, REFUSED = 19, STATUS = 20,
+    OUTPUT = 16, READ_STDIN = 17, EXIT = 18, REFUSED = 19, STATUS = 20, ALONE = 21,
 };
 
 static inline void put(unsigned char *place, unsigned bytes, uint64_t value)

@@ -19,7 +19,7 @@
 #define ARGUMENTS_MAX (16 << 20)
 #endif
 
-enum { MAJOR = 1, MINOR = 0 };
+enum { MAJOR = 1, MINOR = 1 };
 enum { LIMITS = 16 };
 
 enum tag {

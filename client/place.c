@@ -132,6 +132,16 @@ const char *socket_path(const char **directory)
     return path;
 }
 
+/* The socket of an instance that serves this one invocation. */
+const char *private_path(const char **directory)
+{
+    static char path[PATH_MAX];
+
+    *directory = runtime_directory();
+    make_path(path, "%s/alone-%d.sock", *directory, getpid());
+    return path;
+}
+
 /* `.sock` at the end of the socket's path replaced by `.log`. */
 const char *log_path(const char *path)
 {

@@ -20,6 +20,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -76,6 +77,24 @@ static void print_version(void)
     print(1, line, 0);
 }
 
+/*
+ * Whether this invocation is to have an instance of its own. Not one of a script's: its target is being built by the
+ * server that runs the script, and would wait for it for ever.
+ */
+static bool wants_private(char **arguments)
+{
+    const char *redod = getenv("REDOD"), *job = getenv("REDO_JOB");
+
+    if (strcmp(command, "redod") == 0 || (job && *job && getenv("REDOD_SOCKET")))
+        return false;
+    if (redod && strcmp(redod, "off") == 0)
+        return true;
+    for (; strcmp(command, "redo") == 0 && *arguments && strcmp(*arguments, "--") != 0; arguments++)
+        if (strcmp(*arguments, "--no-daemon") == 0)
+            return true;
+    return false;
+}
+
 /* redod asks a running server and starts none, but for what is no matter of the server's own. */
 static int find_server(const char *path, const char *directory, char **arguments)
 {
@@ -106,8 +125,15 @@ int main(int argc, char **argv)
     if (strcmp(command, "redod") == 0)
         without_server(arguments);
     cwd = working_directory();
-    path = socket_path(&directory);
-    server = find_server(path, directory, arguments);
+    if (!wants_private(arguments)) {
+        path = socket_path(&directory);
+        server = find_server(path, directory, arguments);
+        send_invocation(server, arguments, cwd);
+        relay(server, path);
+    }
+    path = private_path(&directory);
+    server = start_private_server(path, directory);
     send_invocation(server, arguments, cwd);
     relay(server, path);
+    fail(FAILED, "an instance for this invocation alone asked for another; please report it");
 }

@@ -40,8 +40,8 @@ FAILED, USAGE = 1, 2
 HEAD, CHUNK, BACKLOG = 5, 65536, 4096
 PAYLOAD_MAX = CHUNK + 1
 INVOKE, SIGNAL, STDIN, WINSIZE = 1, 2, 3, 4
-OUTPUT, READ_STDIN, EXIT, REFUSED, STATUS = 16, 17, 18, 19, 20
-PROTOCOL, NUMBER_OF_LIMITS = b"\0\1\0\0", 16
+OUTPUT, READ_STDIN, EXIT, REFUSED, STATUS, ALONE = 16, 17, 18, 19, 20, 21
+PROTOCOL, NUMBER_OF_LIMITS = b"\0\1\0\1", 16
 FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT)
 
 SERVER_KEEPS = (
@@ -293,6 +293,12 @@ def socket_path() -> "tuple[bytes, bytes]":
     return b"%s/%s.sock" % (directory, install_id()), directory
 
 
+def private_path() -> "tuple[bytes, bytes]":
+    """The socket of an instance that serves this one invocation."""
+    directory = runtime_directory()
+    return b"%s/alone-%d.sock" % (directory, posix.getpid()), directory
+
+
 def log_path(path: bytes) -> bytes:
     return path.removesuffix(b".sock") + b".log"
 
@@ -332,26 +338,32 @@ def connect_server(path: bytes) -> "_socket.socket | None":
 # ---- Starting the server
 
 
-def take_lock(path: bytes, directory: bytes) -> int:
-    """The directory may still have to be made. Returns a descriptor that holds the lock until it is closed."""
-    import fcntl
+ELSEWHERE = b"; set REDOD_SOCKET to another place"
 
-    elsewhere = b"; set REDOD_SOCKET to another place"
+
+def make_private(directory: bytes) -> None:
     try:
         if directory:
             posix.mkdir(directory, 0o700)
     except FileExistsError:
         pass
     except OSError as error:
-        fail(FAILED, b"cannot make " + directory + b": " + reason(error) + elsewhere)
+        fail(FAILED, b"cannot make " + directory + b": " + reason(error) + ELSEWHERE)
     if directory:
         check_private(directory)
+
+
+def take_lock(path: bytes, directory: bytes) -> int:
+    """The directory may still have to be made. Returns a descriptor that holds the lock until it is closed."""
+    import fcntl
+
+    make_private(directory)
     try:
         flags = posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW
         lock = posix.open(path + b".lock", flags, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError as error:
-        fail(FAILED, b"cannot lock " + path + b".lock: " + reason(error) + elsewhere)
+        fail(FAILED, b"cannot lock " + path + b".lock: " + reason(error) + ELSEWHERE)
     return lock
 
 
@@ -417,7 +429,9 @@ def prepare_server(listening: int, path: bytes, environ: "dict[bytes, bytes]") -
     environ.update({b"LISTEN_FDS": b"1", b"LISTEN_PID": b"%d" % posix.getpid(), b"REDOD_SOCKET": path})
 
 
-def become_daemon(program: "list[bytes]", listening: int, log: int, path: bytes) -> "NoReturn":
+def become_daemon(
+    program: "list[bytes]", arguments: "list[bytes]", listening: int, log: int, path: bytes
+) -> "NoReturn":
     null = posix.open("/dev/null", posix.O_RDWR)
     posix.chdir("/")
     posix.umask(0o077)
@@ -427,10 +441,10 @@ def become_daemon(program: "list[bytes]", listening: int, log: int, path: bytes)
     Standard.open = [0, 1, 2]
     kept = variables(b"\0".join(item for item in environment().split(b"\0") if item.startswith(SERVER_KEEPS)))
     prepare_server(listening, path, kept)
-    exec_server(program, [b"run"], kept)
+    exec_server(program, arguments, kept)
 
 
-def spawn_server(program: "list[bytes]", listening: int, path: bytes) -> None:
+def spawn_server(program: "list[bytes]", arguments: "list[bytes]", listening: int, path: bytes) -> None:
     """Two forks: the server is no child of ours, and being no session leader it cannot come by a terminal."""
     flags = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC | posix.O_NOFOLLOW
     log = posix.open(log_path(path), flags, 0o600)
@@ -438,11 +452,23 @@ def spawn_server(program: "list[bytes]", listening: int, path: bytes) -> None:
     if child == 0:
         posix.setsid()
         if posix.fork() == 0:
-            become_daemon(program, listening, log, path)
+            become_daemon(program, arguments, listening, log, path)
         posix._exit(0)
     if posix.waitpid(child, 0)[1] != 0:
         fail(FAILED, "cannot start the server: fork failed; end some processes and try again")
     posix.close(log)
+
+
+def listen_and_spawn(arguments: "list[bytes]", path: bytes) -> "_socket.socket":
+    """Connect first: a server without a client, and one that serves but one, may end at once."""
+    program = server_program()
+    listening = listen_at(path)
+    server = connect_server(path)
+    if server is None:
+        fail(FAILED, b"the server's socket " + path + b" is gone; try again")
+    spawn_server(program, arguments, listening, path)
+    posix.close(listening)
+    return server
 
 
 def start_server(path: bytes, directory: bytes) -> "_socket.socket":
@@ -451,14 +477,17 @@ def start_server(path: bytes, directory: bytes) -> "_socket.socket":
     lock = take_lock(path, directory)
     server = connect_server(path)
     if server is None:
-        program = server_program()
-        listening = listen_at(path)
-        spawn_server(program, listening, path)
-        server = connect_server(path)
-        if server is None:
-            fail(FAILED, b"the server did not start; see " + log_path(path))
-        posix.close(listening)
+        server = listen_and_spawn([b"run"], path)
     posix.close(lock)
+    posix.umask(mask)
+    return server
+
+
+def start_private_server(path: bytes, directory: bytes) -> "_socket.socket":
+    """An instance for this invocation, and what its scripts ask for."""
+    mask = posix.umask(0o077)
+    make_private(directory)
+    server = listen_and_spawn([b"run", b"--alone"], path)
     posix.umask(mask)
     return server
 
@@ -535,6 +564,10 @@ def send_invocation(server: "_socket.socket", message: bytes) -> None:
 # ---- The connection, once the invocation is sent
 
 
+class AloneError(Exception):
+    """The server says that the invocation needs an instance of its own."""
+
+
 class Relay:
     """Signals and standard input one way, output the other. A signal's frame never goes into the middle of another."""
 
@@ -563,9 +596,13 @@ class Relay:
         if Standard.terminals:
             _signal.signal(_signal.SIGWINCH, self.on_resize)
 
+    def let_signals_kill(self) -> None:
+        """Until the next invocation is sent to die is the right answer again."""
+        for number in self.caught:
+            _signal.signal(number, _signal.SIG_DFL)
+
     def on_signal(self, number: int, _frame: object) -> None:
-        for each in self.caught:
-            _signal.signal(each, _signal.SIG_DFL)  # the next one kills at once
+        self.let_signals_kill()  # the next one kills at once
         self.send_between(frame(SIGNAL, unsigned(1, number)))
         self.interrupted = True
         hide_status()
@@ -655,6 +692,12 @@ class Relay:
             posix._exit(payload[1])
         elif kind == EXIT and size == 2 and first == 1:
             die_by(payload[1])
+        elif kind == ALONE:
+            self.let_signals_kill()
+            self.server.close()
+            if size:
+                write_output(2, command + b": " + bytes(payload) + b"\n")
+            raise AloneError
         elif kind == REFUSED and size >= 1:
             fail(first, bytes(payload[1:]))
         else:
@@ -872,6 +915,17 @@ def detach(arguments: "list[bytes]") -> "NoReturn":
 # ---- Everything
 
 
+def wants_private(arguments: "list[bytes]") -> bool:
+    """Whether this invocation is to have an instance of its own. Not one of a script's: its target is being built by
+    the server that runs the script, and would wait for it for ever.
+    """
+    environ = posix.environ
+    if command == b"redod" or (environ.get(b"REDO_JOB") and b"REDOD_SOCKET" in environ):
+        return False
+    options = arguments[: arguments.index(b"--")] if b"--" in arguments else arguments
+    return environ.get(b"REDOD") == b"off" or (command == b"redo" and b"--no-daemon" in options)
+
+
 def find_server(path: bytes, directory: bytes, arguments: "list[bytes]") -> "_socket.socket":
     """`redod` asks a running server and starts none, but for what is no matter of the server's own."""
     if not directory or check_private(directory):
@@ -893,10 +947,22 @@ def main(arguments: "list[bytes]") -> "NoReturn":
     if command == b"redod":
         without_server(arguments)
     cwd = working_directory()
-    path, directory = socket_path()
-    server = find_server(path, directory, arguments)
-    send_invocation(server, invocation(arguments, cwd))
-    Relay(server, path).run()
+    message = invocation(arguments, cwd)
+    if not wants_private(arguments):
+        path, directory = socket_path()
+        server = find_server(path, directory, arguments)
+        send_invocation(server, message)
+        try:  # noqa: SIM105 - contextlib is an import
+            Relay(server, path).run()
+        except AloneError:
+            pass  # and do as it says
+    path, directory = private_path()
+    server = start_private_server(path, directory)
+    send_invocation(server, message)
+    try:
+        Relay(server, path).run()
+    except AloneError:
+        fail(FAILED, b"an instance for this invocation alone asked for another; please report it")
 
 
 command = encode(sys.argv[0]).rpartition(b"/")[2] or b"redo"

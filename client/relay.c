@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -177,6 +178,14 @@ static void obey_status(const unsigned char *line, size_t size)
         show_status(line, size);
 }
 
+/* Until the next invocation is sent to die is the right answer again. */
+static void let_signals_kill(void)
+{
+    for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++)
+        if (caught[i])
+            signal(forwarded[i], SIG_DFL);
+}
+
 /* Only now, with the invocation sent: until here to die is the right answer to a signal. */
 static void catch_signals(void)
 {
@@ -207,6 +216,15 @@ __attribute__((noreturn)) static void leave(int status)
     _exit(status);
 }
 
+static bool told_alone; /* to start an instance of our own */
+
+static bool write_alone(const unsigned char *text, size_t size)
+{
+    if (size > 0 && standard.open & 1u << 2)
+        dprintf(2, "%s: %.*s\n", command, (int)size, (const char *)text);
+    return true;
+}
+
 static void obey(unsigned type, const unsigned char *payload, size_t size)
 {
     if (type == OUTPUT && size >= 1 && (payload[0] == 1 || payload[0] == 2))
@@ -219,6 +237,8 @@ static void obey(unsigned type, const unsigned char *payload, size_t size)
         leave(payload[1]);
     else if (type == EXIT && size == 2 && payload[0] == 1)
         die_by(payload[1]);
+    else if (type == ALONE)
+        told_alone = write_alone(payload, size);
     else if (type == REFUSED && size >= 1)
         fail(payload[0], "%.*s", (int)(size - 1), (const char *)payload + 1);
     else
@@ -230,7 +250,7 @@ static size_t obey_all(const unsigned char *data, size_t size)
 {
     size_t used = 0;
 
-    while (size - used >= HEAD) {
+    while (size - used >= HEAD && !told_alone) {
         const unsigned char *head = data + used;
         size_t length = (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
 
@@ -244,12 +264,14 @@ static size_t obey_all(const unsigned char *data, size_t size)
     return used;
 }
 
+/* Returns when the server says that the invocation needs an instance of its own. */
 void relay(int connection, const char *path)
 {
     static unsigned char data[2 * (HEAD + PAYLOAD_MAX)];
     size_t size = 0;
 
     server = connection;
+    told_alone = false;
     catch_signals();
     for (;;) {
         size_t used;
@@ -263,6 +285,11 @@ void relay(int connection, const char *path)
             fail(FAILED, "the server ended without an answer; see %s, then try again", log_path(path));
         size += (size_t)n;
         used = obey_all(data, size);
+        if (told_alone) {
+            let_signals_kill();
+            close(server);
+            return;
+        }
         size -= used;
         memmove(data, data + used, size);
     }

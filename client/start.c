@@ -19,22 +19,29 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static void make_private(const char *directory)
+{
+    if (directory && mkdir(directory, 0700) != 0 && errno != EEXIST)
+        fail(FAILED, "cannot make %s: %s; set REDOD_SOCKET to another place", directory, strerror(errno));
+    if (directory)
+        check_private(directory);
+}
+
 /* The directory may still have to be made. Returns a descriptor that holds the lock until it is closed. */
 static int take_lock(const char *path, const char *directory)
 {
     char name[PATH_MAX];
     int fd;
 
-    if (directory && mkdir(directory, 0700) != 0 && errno != EEXIST)
-        fail(FAILED, "cannot make %s: %s; set REDOD_SOCKET to another place", directory, strerror(errno));
-    if (directory)
-        check_private(directory);
+    make_private(directory);
     make_path(name, "%s.lock", path);
     fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0 || flock(fd, LOCK_EX) != 0)
         fail(FAILED, "cannot lock %s: %s; set REDOD_SOCKET to another place", name, strerror(errno));
     return fd;
 }
+
+static char run[] = "run";
 
 static bool in_venv(void)
 {
@@ -137,9 +144,8 @@ static void reduce_environment(void)
     *kept = NULL;
 }
 
-__attribute__((noreturn)) static void become_daemon(int listening, int log, const char *path)
+__attribute__((noreturn)) static void become_daemon(char **arguments, int listening, int log, const char *path)
 {
-    static char run[] = "run";
     int null = open("/dev/null", O_RDWR);
 
     if (null < 0 || chdir("/") != 0)
@@ -151,11 +157,11 @@ __attribute__((noreturn)) static void become_daemon(int listening, int log, cons
     standard.open = 7;
     reduce_environment();
     prepare_server(listening, path);
-    exec_server((char *[]){run, NULL});
+    exec_server(arguments);
 }
 
 /* Two forks: the server is no child of ours, and being no session leader it cannot come by a terminal. */
-static void spawn_server(int listening, const char *path)
+static void spawn_server(char **arguments, int listening, const char *path)
 {
     const char *log = log_path(path);
     int log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -169,12 +175,27 @@ static void spawn_server(int listening, const char *path)
         setsid();
         child = fork();
         if (child == 0)
-            become_daemon(listening, log_fd, path);
+            become_daemon(arguments, listening, log_fd, path);
         _exit(child < 0 ? FAILED : 0);
     }
     if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
         fail(FAILED, "cannot start the server: fork failed; end some processes and try again");
     close(log_fd);
+}
+
+/* Connects first: a server without a client, and one that serves but one, may end at once. */
+static int listen_and_spawn(char **arguments, const char *path)
+{
+    int listening, server;
+
+    server_program();
+    listening = listen_at(path);
+    server = connect_server(path);
+    if (server < 0)
+        fail(FAILED, "the server's socket %s is gone; try again", path);
+    spawn_server(arguments, listening, path);
+    close(listening);
+    return server;
 }
 
 /* The lock makes one of many clients start the server; the kernel queues us until it accepts, so nobody polls. */
@@ -184,18 +205,22 @@ int start_server(const char *path, const char *directory)
     int lock = take_lock(path, directory);
     int server = connect_server(path);
 
-    if (server < 0) {
-        int listening;
-
-        server_program();
-        listening = listen_at(path);
-        spawn_server(listening, path);
-        server = connect_server(path);
-        if (server < 0)
-            fail(FAILED, "the server did not start; see %s", log_path(path));
-        close(listening);
-    }
+    if (server < 0)
+        server = listen_and_spawn((char *[]){run, NULL}, path);
     close(lock);
+    umask(mask);
+    return server;
+}
+
+/* An instance for this invocation, and what its scripts ask for. */
+int start_private_server(const char *path, const char *directory)
+{
+    static char alone[] = "--alone";
+    mode_t mask = umask(077);
+    int server;
+
+    make_private(directory);
+    server = listen_and_spawn((char *[]){run, alone, NULL}, path);
     umask(mask);
     return server;
 }

@@ -14,9 +14,16 @@ from redod import units
 from redod.engine.engine import Engine
 from redod.errors import RedodError
 from redod.failpoints import VARIABLE, arm
+from redod.server.peer import Own
 from redod.server.place import Place
 from redod.server.server import Server
-from redod.server.surroundings import close_strays, listening_socket, make_commands_directory, notify_ready
+from redod.server.surroundings import (
+    close_strays,
+    listening_socket,
+    make_commands_directory,
+    notify_ready,
+    remove_surroundings,
+)
 from redod.store.lock import Owner
 
 IDLE = 3 * 3600.0
@@ -34,7 +41,8 @@ def main() -> int:
         return 1
     if arguments[:1] == [b"units"]:
         return units.main(arguments[1:])
-    loop_name = _loop_name(arguments)
+    is_alone = arguments == [b"run", b"--alone"]
+    loop_name = "uvloop" if is_alone else _loop_name(arguments)
     if loop_name is None:
         sys.stderr.write(_USAGE)
         return 2
@@ -45,7 +53,7 @@ def main() -> int:
     try:
         arm(os.environ.pop(VARIABLE, None))
         with asyncio.Runner(loop_factory=_loop_factory(loop_name)) as runner:
-            runner.run(_serve())
+            runner.run(_serve(is_alone))
     except RedodError as error:
         sys.stderr.write(f"redod: {error}\n")
         return error.status
@@ -73,30 +81,33 @@ def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     return asyncio.new_event_loop
 
 
-async def _serve() -> None:
+async def _serve(is_alone: bool) -> None:
     """Start, serve, stop."""
     loop = asyncio.get_running_loop()
     # A lease on a capture file that somebody opens at that very moment is told by SIGIO, which would end the server. A
     # handler, since jobs would inherit an ignored signal.
     signal.signal(signal.SIGIO, lambda *_: None)
     listener, place = listening_socket()
+    own = None if is_alone else Own()
     _raise_descriptor_limit()
-    server = _start(loop, listener, place)
+    server = _start(loop, listener, place, own)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, server.stop)
     notify_ready()
     _log.info("serving %s", os.fsdecode(place.path))
     await server.wait_end()
     await server.close()
+    if is_alone:
+        remove_surroundings(place.path)
     _log.info("stopped")
 
 
-def _start(loop: asyncio.AbstractEventLoop, listener: socket.socket, place: Place) -> Server:
+def _start(loop: asyncio.AbstractEventLoop, listener: socket.socket, place: Place, own: Own | None) -> Server:
     owner = Owner(place.path, socket.gethostname(), os.getpid(), int(time.time()))
     commands = make_commands_directory(place.path)
     engine = Engine(loop, jobs=len(os.sched_getaffinity(0)), owner=owner, commands=commands)
     idle = None if sys.stderr.isatty() else IDLE_IN_CI if os.environ.get("CI") else IDLE
-    return Server(loop, listener, place, engine, idle)
+    return Server(loop, listener, place, engine, idle, own)
 
 
 def _raise_descriptor_limit() -> None:

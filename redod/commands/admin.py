@@ -11,7 +11,8 @@ from redod.commands.query import workspace_around
 from redod.commands.service import redod_service, redod_services
 from redod.core.paths import show
 from redod.core.states import JobState
-from redod.errors import UsageError
+from redod.engine.claims import Request
+from redod.errors import RedodError, UsageError
 from redod.session.subscription import Subscription
 
 _STATES = {
@@ -56,7 +57,7 @@ class Status(BaseModel):
 
 
 def redod(context: Context) -> Attendant | None:
-    """`redod status [--json]`, `redod stop`; `redod release DIRECTORY` is for other servers."""
+    """`redod status [--json]`, `redod stop`; `redod release LOCK SOCKET CLIENT PHASE` is for other servers."""
     match context.invocation.args:
         case (b"status",):
             context.link.output(1, _text(_status(context)).encode())
@@ -76,8 +77,8 @@ def redod(context: Context) -> Attendant | None:
             return redod_service(context, tuple(words))
         case (b"forget",):
             return Errand(context, _forget, context)
-        case (b"release", directory):
-            return Errand(context, _release, context, directory)
+        case (b"release", lock, socket, client, phase) if client.isdigit():
+            return Errand(context, _release, context, lock, Request(socket, int(client), phase == b"building"))
         case _:
             raise UsageError(
                 "usage: redod run | status [--json] | stop [--keep-services] | forget | services [--json] | subscribe |"
@@ -118,8 +119,17 @@ async def _forget(context: Context) -> None:
     context.link.exit(0)
 
 
-async def _release(context: Context, directory: bytes) -> None:
-    await context.engine.stores.release(directory)
+async def _release(context: Context, lock: bytes, request: Request) -> None:
+    engine = context.engine
+    workspace = engine.stores.find(lock)
+    if workspace is not None:
+        around = engine.run_around(request.client)
+        if around is not None and engine.stores.claims.uses(around.job.session, workspace.root):
+            raise RedodError(
+                f"{show(around.job.node.path)}, whose script asks for this, is being built by another redod (pid"
+                f" {os.getpid()}), which waits for the script: keep REDO_JOB and REDOD_SOCKET in its environment"
+            )
+        await engine.stores.release(workspace, request)
     context.link.exit(0)
 
 

@@ -11,7 +11,19 @@ from redod.session.caller import Caller
 from redod.session.handover import open_stores
 from redod.session.options import BuildOptions
 
-_LONG = (*DISPLAY, "jobs=", "events=", "keep-going", "xtrace", "verbose", "debug", "shuffle", "log", "no-log")
+_LONG = (
+    *DISPLAY,
+    "jobs=",
+    "events=",
+    "keep-going",
+    "xtrace",
+    "verbose",
+    "debug",
+    "shuffle",
+    "log",
+    "no-log",
+    "no-daemon",
+)
 _SHORT = {"-k": "--keep-going", "-x": "--trace", "-v": "--verbose", "-d": "--debug"}
 _COUNTED = ("trace", "verbose", "debug")
 _DEFAULT = BuildOptions()

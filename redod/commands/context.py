@@ -66,6 +66,10 @@ class Context:
     def name(self) -> str:
         return os.fsdecode(self.invocation.name)
 
+    @property
+    def client(self) -> int:
+        return self.link.peer
+
     def setting(self) -> Setting:
         call = self.invocation
         home = _real(call.variable(b"HOME") or os.path.expanduser(b"~"))

@@ -14,6 +14,7 @@ Run the scripts of the targets (default: all), and of whatever they ask for that
   -d, --debug        say why each target is built
   --events=json      tell what happens on standard output, a line of JSON for each event (docs/events.md)
   --shuffle          build in random order, to find missing dependencies
+  --no-daemon        serve this command by an instance of its own, which ends with it; REDOD=off does so for any command
   --no-details       do not show what scripts print, only which of them run
   --no-status        on a terminal: no status line at the bottom
   --no-pretty        show starts and ends as @@REDO:do:PID:TIME@@ NAME and @@REDO:done:PID:TIME@@ STATUS NAME

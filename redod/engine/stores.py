@@ -3,7 +3,6 @@
 It does not decide what is recorded (the core does), nor how (`redod.store`).
 """
 
-import asyncio
 import logging
 import os
 from asyncio import AbstractEventLoop, TimerHandle
@@ -14,6 +13,7 @@ from redod.core.graph import Graph, LogPlace, Node
 from redod.core.model import Session
 from redod.core.paths import directory_of, is_below, relative, show
 from redod.core.stamps import Stamp
+from redod.engine.claims import Claims, Request
 from redod.engine.client import Setting
 from redod.engine.litter import Litter
 from redod.failpoints import reach
@@ -53,6 +53,8 @@ class OpenWorkspace:
         self.segments = Segments(self.directory + b"/log")
         self.jobs = 0
         """How many of its targets are being built."""
+        self.is_guest = os.stat(self.directory).st_uid != os.geteuid()
+        """It is another user's, who cannot ask root's server for it: it is ours only while we build there."""
         self.needs: set[bytes] = set()
         """The roots of other workspaces: targets of this one depend on targets there."""
 
@@ -70,9 +72,7 @@ class Stores:
         """By root."""
         self._numbers: dict[int, OpenWorkspace] = {}
         self._count = 0
-        self._users: dict[Session, set[bytes]] = {}
-        self._wanted: dict[bytes, asyncio.Future[None]] = {}
-        """By root, what others wait for that asked for the workspace."""
+        self.claims = Claims(owner.socket)
         self._timer: TimerHandle | None = None
         self._checkpoint: TimerHandle | None = None
         self.configs = Configs()
@@ -101,7 +101,7 @@ class Stores:
         """The workspaces of these targets that are not open yet, and of those that they depend on.
 
         A file that exists where no store is may be a mere source (a system header, say): its directory gets none before
-        something is built there (see `home_of`). `session` uses them all until it leaves: they are not given up before.
+        something is built there (see `home_of`). `session` uses them all, from when none is missing until it leaves.
         Raises StoreError where one can have no store, ConfigError where its settings are wrong.
         """
         found: dict[bytes, Workspace] = {}
@@ -127,11 +127,11 @@ class Stores:
                 elif os.path.isdir(root):
                     found[root] = self._workspaces.prepare(root, setting.home)
         if session is not None:
-            used = self._users.setdefault(session, set())
-            for root in found.keys() - used:
-                self.configs.read(root)
-            used.update(found)
-        return [workspace for root, workspace in found.items() if root not in self._open]
+            for root in found:
+                if not self.claims.uses(session, root):
+                    self.configs.read(root)
+            self.claims.claim(session, found, self._open)
+        return [workspace for root, workspace in sorted(found.items()) if root not in self._open]
 
     def root(self, target: bytes, setting: Setting) -> bytes:
         """The root of the workspace in which this target is, or would be."""
@@ -171,36 +171,25 @@ class Stores:
         return [self._workspaces.prepare(root, home) for root in workspace.needs if root not in self._open]
 
     def leave(self, session: Session) -> None:
-        """The session is over: workspaces that others asked for are given up if nobody uses them now."""
-        self._users.pop(session, None)
-        for root, waiting in list(self._wanted.items()):
-            if not self._is_used(root):
+        """The session is over: workspaces that others asked for, or would ask for in vain, are given up."""
+        for root in {*self.claims.leave(session), *self.claims.wanted}:
+            here = self._open.get(root)
+            if here is not None and (here.is_guest or root in self.claims.wanted) and not self._is_used(root):
                 self.close(root)
-                del self._wanted[root]
-                waiting.set_result(None)
 
-    async def release(self, directory: bytes, session: Session | None = None) -> None:
-        """Give up the workspace whose store is in `directory` (or was, before it was moved there), as soon as no
-        session uses it. Raises StoreError where `session`, which asks for it, is the one that does.
-        """
-        for workspace in list(self._open.values()):
-            if not workspace.store.is_kept_in(directory):
-                continue
-            if not self._is_used(workspace.root):
-                self.close(workspace.root)
-                return
-            if session is not None and workspace.root in self._users.get(session, ()):
-                raise StoreError(
-                    f"{show(directory)} belongs to {show(workspace.root)}, in which this very build uses it; call its"
-                    " targets by the same directory everywhere"
-                )
-            waiting = self._wanted.get(workspace.root)
-            if waiting is None:
-                waiting = self._wanted[workspace.root] = self._loop.create_future()
-            await asyncio.shield(waiting)
+    def find(self, lock: bytes) -> OpenWorkspace | None:
+        """The open workspace whose lock file has this identity."""
+        return next((workspace for workspace in self._open.values() if workspace.store.lock_identity == lock), None)
 
-    def _is_used(self, root: bytes) -> bool:
-        return self._open[root].jobs > 0 or any(root in used for used in self._users.values())
+    async def release(self, workspace: OpenWorkspace, request: Request) -> None:
+        """Give a workspace up as soon as no session uses it. Raises StoreError where that will never be."""
+        if self._is_used(workspace.root, request):
+            await self.claims.wait_given(workspace.root, request)
+        else:
+            self.close(workspace.root)
+
+    def _is_used(self, root: bytes, request: Request | None = None) -> bool:
+        return self._open[root].jobs > 0 or self.claims.is_used(root, request)
 
     def of(self, node: Node) -> OpenWorkspace | None:
         """The workspace of a recorded target."""
@@ -217,7 +206,7 @@ class Stores:
         if workspace.root not in self._open:
             self.configs.read(workspace.root)
             self.open(workspace, setting.home)
-            self._users.setdefault(session, set()).add(workspace.root)
+            self.claims.add(session, workspace.root)
         return self._open[workspace.root]
 
     def below(self, directory: bytes) -> OpenWorkspace | None:
@@ -305,6 +294,7 @@ class Stores:
     def close(self, root: bytes) -> None:
         """Give a workspace up. Somebody else may build there now, so nothing of it is remembered."""
         self.on_close(self._open[root])
+        self.claims.give(root)
         workspace = self._open.pop(root)
         del self._numbers[workspace.number]
         try:

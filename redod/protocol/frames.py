@@ -35,6 +35,7 @@ class FrameType(IntEnum):
     EXIT = 18
     REFUSED = 19
     STATUS = 20
+    ALONE = 21
 
 
 _FROM_CLIENT = frozenset((FrameType.INVOKE, FrameType.SIGNAL, FrameType.STDIN, FrameType.WINSIZE))
@@ -204,3 +205,9 @@ def encode_refused(status: int, text: str) -> bytes:
     if len(encoded) > MAX_DATA:
         encoded = encoded[:MAX_DATA].decode("utf-8", "ignore").encode()
     return struct.pack(">IBB", len(encoded) + 1, FrameType.REFUSED, status) + encoded
+
+
+def encode_alone(text: str) -> bytes:
+    """The last frame: the client prints the text and has its invocation served by an instance of its own."""
+    encoded = text.encode()
+    return _HEADER.pack(len(encoded), FrameType.ALONE) + encoded

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SkipValidatio
 
 from redod.protocol.frames import PeerError
 
-PROTOCOL = (1, 0)
+PROTOCOL = (1, 1)
 """The major and minor version that this server speaks."""
 RESOURCES = 16
 """How many resource limits travel: RLIMIT_CPU (0) to RLIMIT_RTTIME (15)."""

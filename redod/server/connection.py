@@ -23,6 +23,11 @@ _FULL = 256 << 10
 _READ = 256 << 10
 _MOST_DESCRIPTORS = 3
 _CREDENTIALS = struct.Struct("3i")
+_SO_PEERGROUPS = 59
+_MOST_GROUPS = 256
+"""As many as Python has room for; a client with more counts as one in other groups than ours."""
+_KNOWS_ALONE = (1, 1)
+"""The first protocol version with the frame ALONE."""
 
 Accept = Callable[["Connection", Invocation, list[int]], Attendant | None]
 
@@ -55,7 +60,7 @@ class Connection:
         self._room: Callable[[], None] | None = None
         self._stdin: Callable[[bytes], None] | None = None
         credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        self.peer, self.user, _ = _CREDENTIALS.unpack(credentials)
+        self.peer, self.user, self._group = _CREDENTIALS.unpack(credentials)
         peer.setblocking(False)
         self._timer: TimerHandle | None = loop.call_later(patience, self.close)
         loop.add_reader(peer.fileno(), self.read)
@@ -75,6 +80,23 @@ class Connection:
     def refuse(self, status: int, text: str) -> None:
         """The invocation is not accepted."""
         self._end(frames.encode_refused(status, text))
+
+    @property
+    def groups(self) -> frozenset[int]:
+        """The client's effective group and its supplementary ones, as they were when it connected."""
+        try:
+            numbers = array.array("I", self._socket.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MOST_GROUPS * 4))
+        except OSError:
+            return frozenset()
+        return frozenset((self._group, *numbers))
+
+    def send_alone(self, invocation: Invocation, reason: str) -> None:
+        """The client has to start an instance of its own, and tells its user why."""
+        text = f"{reason}, so an instance of its own serves this command"
+        if invocation.protocol < _KNOWS_ALONE:
+            self.refuse(1, f"{reason}; run it with REDOD=off")
+        else:
+            self._end(frames.encode_alone(text))
 
     @property
     def is_full(self) -> bool:

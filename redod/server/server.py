@@ -15,6 +15,7 @@ from redod.engine.run import Run
 from redod.errors import InternalError, RedodError
 from redod.protocol.invocation import Invocation
 from redod.server.connection import Connection
+from redod.server.peer import Own
 from redod.server.place import Place
 from redod.services.supervisor import Supervisor
 from redod.session.link import Link
@@ -27,17 +28,22 @@ _log = logging.getLogger(__name__)
 
 
 class Server:
-    """Serves `listener`. `idle`: seconds without a connection after which the server ends; None: never."""
+    """Serves `listener`. `idle`: seconds without a connection after which the server ends; None: never.
+
+    `own`: what we were born as; None: we are a client's own instance, which ends with its last connection.
+    """
 
     def __init__(
-        self, loop: AbstractEventLoop, listener: socket.socket, place: Place, engine: Engine, idle: float | None
-    ) -> None:
+        self, loop: AbstractEventLoop, listener: socket.socket, place: Place, engine: Engine, idle: float | None,
+        own: Own | None,
+    ) -> None:  # fmt: skip
         self.engine = engine
         self.services = Supervisor(engine)
         self.started = time.monotonic()
         self._loop = loop
         self._listener = listener
-        self._idle = idle
+        self._idle = idle if own is not None else 0.0
+        self._own = own
         self._place = place
         self._connections: set[Connection] = set()
         self._stopping: list[Link] = []
@@ -50,7 +56,8 @@ class Server:
         listener.setblocking(False)
         loop.add_reader(listener.fileno(), self._acceptable)
         place.watch(loop, self.retire)
-        self._rest()
+        if own is not None:
+            self._rest()
 
     async def wait_end(self) -> None:
         """Return when the server is to end."""
@@ -148,6 +155,11 @@ class Server:
             connection.refuse(1, "the server is being stopped; run the command again")
             return None
         context = self._context(connection, invocation, descriptors)
+        if self._own is not None and context.run is None and invocation.name != b"redod":
+            lacking = self._own.lacks(connection.peer, connection.groups, invocation.limits)
+            if lacking:
+                connection.send_alone(invocation, lacking)
+                return None
         try:
             return command(context)
         except HelpAsked:
@@ -197,7 +209,7 @@ class Server:
         elif self._retired:
             # Whoever serves here next finds them again.
             self.stop(keep_services=True)
-        elif self.services.supervises:
+        elif self.services.supervises and self._own is not None:
             self._timer = self._loop.call_later(self._idle or 0, self._rested)
         else:
             self.retire()

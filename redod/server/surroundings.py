@@ -75,6 +75,17 @@ def make_commands_directory(path: bytes) -> bytes:
     return directory
 
 
+def remove_surroundings(path: bytes) -> None:
+    """Remove what stands beside the socket at `path`, which nobody will use again: commands and log."""
+    stem = path.removesuffix(b".sock")
+    with suppress(OSError):
+        for name in COMMANDS:
+            os.unlink(os.path.join(os.fsdecode(stem + b".bin"), name))
+        os.rmdir(stem + b".bin")
+    with suppress(OSError):
+        os.unlink(stem + b".log")
+
+
 def _installed_commands() -> str:
     """Where the commands are: beside the interpreter in a virtual environment, else beside the script that ran us."""
     if sys.prefix != sys.base_prefix:

@@ -73,6 +73,10 @@ class Caller:
             engine.on_end(self.session, self._session_over)
 
     @property
+    def client(self) -> int:
+        return self._link.peer
+
+    @property
     def nested_flags(self) -> Flags:
         """What sh is to print of scripts that the call did not name itself."""
         options, inherited = self._options, self._inherited

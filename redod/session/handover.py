@@ -8,11 +8,13 @@ from typing import Protocol
 
 from redod.core.model import Session
 from redod.core.paths import show
+from redod.engine.claims import Request
 from redod.engine.client import Setting
 from redod.engine.engine import Engine
 from redod.errors import RedodError
 from redod.protocol.frames import FrameType
 from redod.protocol.invocation import encode_request
+from redod.store import StoreError
 from redod.store.lock import Owner, WorkspaceBusy
 from redod.store.workspaces import Workspace
 
@@ -20,12 +22,18 @@ PATIENCE = 1.0
 """Seconds before the user is told for what is waited."""
 _NAMING = 0.01
 """Seconds in which a server that has just taken the lock has written its name."""
+_LOOK_AGAIN = 0.1
+"""Seconds between two looks whether a server that cannot be asked has released a store."""
 _SHORT_PATH = 107
 """Bytes of a path that fit a socket's address, unix(7)."""
 
 
 class Teller(Protocol):
     """Who is told that it takes long."""
+
+    @property
+    def client(self) -> int:
+        """The pid of whose client it is."""
 
     def complain(self, text: str) -> None: ...
 
@@ -48,6 +56,7 @@ async def _open(
     engine: Engine, teller: Teller, workspace: Workspace, setting: Setting, session: Session | None
 ) -> None:
     told: asyncio.TimerHandle | None = None
+    request = Request(engine.socket, teller.client, engine.stores.claims.is_building(session))
     try:
         while True:
             try:
@@ -59,7 +68,7 @@ async def _open(
                     if told is None:
                         text = f"waiting for another redod (pid {busy.owner.pid}), which is building in "
                         told = engine.loop.call_later(PATIENCE, teller.complain, text + show(workspace.root))
-                    await _have_released(engine, busy, busy.owner, session)
+                    await _have_released(engine, busy, busy.owner, request, session)
             else:
                 return
     finally:
@@ -67,40 +76,97 @@ async def _open(
             told.cancel()
 
 
-async def _have_released(engine: Engine, busy: WorkspaceBusy, owner: Owner, session: Session | None) -> None:
+async def _have_released(
+    engine: Engine, busy: WorkspaceBusy, owner: Owner, request: Request, session: Session | None
+) -> None:
     """Return when the owner has released the store, or ended.
 
     Raises WorkspaceBusy when it cannot be asked, RedodError when it refuses.
     """
+    if owner.host != socket.gethostname():
+        raise busy
     if owner.pid == os.getpid() and owner.socket == engine.socket:
-        # Ours by another name: the workspace was moved, or is seen through another path.
-        await engine.stores.release(busy.directory, session)
-    elif owner.socket == engine.socket or not await _ask(owner.socket, busy):
-        # Nobody reaches it there any more: its place was taken, by us or by nobody, so it is about to end.
+        await _release_our_own(engine, busy, request, session)
+    elif owner.socket == engine.socket:
+        # Nobody reaches it there any more: its place was taken by us, so it is about to end.
         await _wait_end(owner, busy)
+    else:
+        claims = engine.stores.claims
+        if session is not None:
+            claims.begin_wait(session, owner.socket)
+        try:
+            await _ask(owner, busy, request)
+        finally:
+            if session is not None:
+                claims.end_wait(session)
 
 
-async def _ask(path: bytes, busy: WorkspaceBusy) -> bool:
-    """Have the owner release the store; False when nobody listens there."""
+async def _release_our_own(engine: Engine, busy: WorkspaceBusy, request: Request, session: Session | None) -> None:
+    """Ours by another name: the workspace was moved, or is seen through another path."""
+    here = engine.stores.find(busy.identity)
+    if here is None:
+        raise busy
+    if session is not None and engine.stores.claims.uses(session, here.root):
+        raise StoreError(
+            f"{show(busy.directory)} belongs to {show(here.root)}, in which this very build uses it; call its"
+            " targets by the same directory everywhere"
+        )
+    await engine.stores.release(here, request)
+
+
+async def _ask(owner: Owner, busy: WorkspaceBusy, request: Request) -> None:
+    """Have another server release the store; return when it has, or when it is worth trying again."""
     try:
-        reader, writer = await _connect(path)
+        reader, writer = await _connect(owner.socket)
     except (FileNotFoundError, ConnectionRefusedError):
-        return False
+        # It has lost its place, or is just stopping.
+        await _wait_end(owner, busy)
+        return
+    except PermissionError:
+        await _wait_for_stranger(owner, busy)
+        return
     except (OSError, ValueError) as error:
         raise RedodError(
-            f"cannot talk to another redod at {show(path)}, which owns {show(busy.directory)}: {error}"
+            f"cannot talk to another redod at {show(owner.socket)}, which owns {show(busy.directory)}: {error}"
         ) from error
     try:
-        payload = encode_request(b"redod", [b"release", busy.directory])
+        phase = b"building" if request.is_building else b"gathering"
+        args = [b"release", busy.identity, request.socket, b"%d" % request.client, phase]
+        payload = encode_request(b"redod", args)
         writer.write(struct.pack(">IB", len(payload), FrameType.INVOKE) + payload)
         answer = await reader.read()
     except OSError:
-        return True
+        return
     finally:
         writer.close()
+    if refusal := _refusal(answer):
+        raise RedodError(refusal)
+    # Else it is gone, or has never had this store: it must not be asked again and again without a pause.
+    await asyncio.sleep(_NAMING)
+
+
+async def _wait_for_stranger(owner: Owner, busy: WorkspaceBusy) -> None:
+    """Root's server has the workspace of a user, who cannot ask it: it gives it up by itself when its build is over.
+
+    Raises WorkspaceBusy for any other user's, which keeps what it has.
+    """
+    try:
+        user = os.stat(b"/proc/%d" % owner.pid).st_uid
+    except FileNotFoundError:
+        user = 0
+    if user == os.stat(busy.directory).st_uid:
+        raise busy
+    await asyncio.sleep(_LOOK_AGAIN)
+
+
+def _refusal(answer: bytes) -> str:
+    """What the other server says against it: a REFUSED frame, or text for the standard error. Empty: it agrees."""
     if answer[4:5] == bytes([FrameType.REFUSED]):
-        raise RedodError(answer[6:].decode("utf-8", "replace"))
-    return True
+        return answer[6:].decode("utf-8", "replace")
+    if answer[4:6] == bytes([FrameType.OUTPUT, 2]):
+        length = int.from_bytes(answer[:4], "big")
+        return answer[6 : 5 + length].decode("utf-8", "replace").strip().removeprefix("redod: ")
+    return ""
 
 
 async def _connect(path: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -116,9 +182,10 @@ async def _connect(path: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWri
 
 
 async def _wait_end(owner: Owner, busy: WorkspaceBusy) -> None:
-    """Return when the owner's process has ended. Raises WorkspaceBusy when that cannot be seen from here."""
-    if owner.host != socket.gethostname():
-        raise busy
+    """Return when the owner's process has ended, or in a while: in another pid namespace it is somebody else.
+
+    Raises WorkspaceBusy when that cannot be seen from here.
+    """
     try:
         pidfd = os.pidfd_open(owner.pid)
     except ProcessLookupError:
@@ -130,7 +197,9 @@ async def _wait_end(owner: Owner, busy: WorkspaceBusy) -> None:
     ended = asyncio.Event()
     loop.add_reader(pidfd, ended.set)
     try:
-        await ended.wait()
+        await asyncio.wait_for(ended.wait(), PATIENCE)
+    except TimeoutError:
+        return
     finally:
         loop.remove_reader(pidfd)
         os.close(pidfd)

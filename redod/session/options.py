@@ -48,6 +48,8 @@ class BuildOptions(DisplayOptions):
     events: Literal["json"] | None = None
     """Tell what happens on standard output, a line of JSON for each event."""
     log: bool = True
+    daemon: bool = True
+    """Its client's matter."""
 
 
 class Terminal:

@@ -99,9 +99,10 @@ class Store:
         """Every path that the store names."""
         return self._ids.keys()
 
-    def is_kept_in(self, directory: bytes) -> bool:
-        """Whether this is the directory of this store, which may have been moved since it was opened."""
-        return self.workspace.directory == directory or self._lock.is_in(directory)
+    @property
+    def lock_identity(self) -> bytes:
+        """Tells this store from any other, by whatever path it is reached."""
+        return self._lock.identity
 
     def put(self, node: Node) -> None:
         """Mark a node as changed: a target of this workspace, or a file that one of them names."""

@@ -27,11 +27,13 @@ class Owner(NamedTuple):
 class WorkspaceBusy(StoreError):  # noqa: N818  (a fact about the workspace, like BlockingIOError's)
     """Another daemon owns the store. `owner` is None while it has not written its name yet: ask again."""
 
-    def __init__(self, directory: bytes, owner: Owner | None) -> None:
+    def __init__(self, directory: bytes, owner: Owner | None, identity: bytes) -> None:
         who = f"pid {owner.pid} on {owner.host}, socket {show(owner.socket)}" if owner else "one that is just starting"
         super().__init__(f"{show(directory)} is in use by another redod ({who}); stop that one with its `redod stop`")
         self.directory = directory
         self.owner = owner
+        self.identity = identity
+        """Of the lock file: the owner may know the directory by another path."""
 
 
 class Lock:
@@ -54,9 +56,10 @@ class Lock:
             self._descriptor, _ = _take(self._directory, self._owner)
             os.close(old)
 
-    def is_in(self, directory: bytes) -> bool:
-        """Whether the lock file, wherever it was made, is the one in this directory."""
-        return self._descriptor >= 0 and _is_at(self._descriptor, join(directory, b"lock"))
+    @property
+    def identity(self) -> bytes:
+        """See `WorkspaceBusy.identity`."""
+        return _identity(self._descriptor)
 
     def close(self) -> None:
         if self._descriptor >= 0:
@@ -89,7 +92,7 @@ def _take(directory: bytes, owner: Owner) -> tuple[int, Owner | None]:
         while True:
             descriptor = open_file(path, os.O_RDWR)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _flock(descriptor, directory)
                 if _is_at(descriptor, path):
                     predecessor = read_owner(directory)
                     _sign(descriptor, owner)
@@ -100,10 +103,20 @@ def _take(directory: bytes, owner: Owner) -> tuple[int, Owner | None]:
                 raise
             # The directory was removed between open and lock; a lock on an unlinked file excludes nobody.
             os.close(descriptor)
-    except BlockingIOError:
-        raise WorkspaceBusy(directory, read_owner(directory)) from None
     except OSError as error:
         raise StoreError(f"cannot lock {show(path)}: {error.strerror}") from error
+
+
+def _flock(descriptor: int, directory: bytes) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WorkspaceBusy(directory, read_owner(directory), _identity(descriptor)) from None
+
+
+def _identity(descriptor: int) -> bytes:
+    found = os.fstat(descriptor)
+    return b"%d:%d" % (found.st_dev, found.st_ino)
 
 
 def _is_at(descriptor: int, path: bytes) -> bool:

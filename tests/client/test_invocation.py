@@ -41,7 +41,7 @@ def test_every_command_name_that_needs_a_server_is_sent(client: Client, serve: S
         assert client.run(name, b"x", socket=server.path).returncode == 0
     assert heard.fields[wire.NAME] == name.encode()
     assert heard.fields[wire.VERSION] == __version__.encode()
-    assert heard.fields[wire.PROTOCOL] == bytes([0, 1, 0, 0])
+    assert heard.fields[wire.PROTOCOL] == bytes([0, 1, 0, 1])
 
 
 def test_arguments_environment_and_directory_are_bytes(client: Client, serve: Serve, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from redod.engine.engine import Engine
 from redod.protocol.frames import FrameType
 from redod.protocol.invocation import Invocation, encode_request
 from redod.server.connection import Connection
+from redod.server.peer import Own
 from redod.server.place import Place
 from redod.server.server import Server
 from redod.services.supervisor import Supervisor
@@ -54,7 +55,7 @@ class Served:
         loop = asyncio.get_running_loop()
         owner = Owner(self.path, socket.gethostname(), os.getpid(), 0)
         engine = Engine(loop, jobs=1, owner=owner, commands=b"/nowhere")
-        return Server(loop, self.listener, Place(self.path, is_own), engine, idle)
+        return Server(loop, self.listener, Place(self.path, is_own), engine, idle, Own())
 
     def ask(self) -> socket.socket:
         """A client that has connected and sent its invocation."""
