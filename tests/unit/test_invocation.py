@@ -139,7 +139,7 @@ def test_a_bad_value_is_named(tag: int, value: bytes, text: str) -> None:
 
 
 def test_another_major_version_is_refused_before_anything_else_with_both_versions() -> None:
-    with pytest.raises(PeerError, match=r"2\.3.*1\.0"):
+    with pytest.raises(PeerError, match=r"2\.3.*1\.1"):
         parse(field(1, struct.pack(">HH", 2, 3)) + b"\xff\xff")
 
 
