@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 
 from pydantic import BaseModel
 
@@ -12,6 +13,7 @@ from redod.commands.service import redod_service, redod_services
 from redod.core.paths import show
 from redod.core.states import JobState
 from redod.engine.claims import Request
+from redod.engine.run import Run
 from redod.errors import RedodError, UsageError
 from redod.session.subscription import Subscription
 
@@ -24,14 +26,30 @@ _STATES = {
 }
 
 
+class HolderStatus(BaseModel):
+    """A process that keeps a job from ending. `user`: empty for the server's own; `is_certain`: see `Holder`."""
+
+    pid: int
+    command: str
+    age: int
+    user: str
+    is_certain: bool
+
+
 class JobStatus(BaseModel):
-    """A running job. `target`: absolute; `age`: in seconds; `pid`: of its script, 0 before it runs."""
+    """A running job. `target`: absolute; `age`: in seconds; `pid`: of its script, 0 before it runs.
+
+    `exit_status` of the script, negative for a signal; None while it runs. `held`: seconds since then.
+    """
 
     target: str
     age: float
     state: str
     pid: int
     session: int
+    exit_status: int | None
+    held: float | None
+    holders: list[HolderStatus]
 
 
 class WorkspaceStatus(BaseModel):
@@ -60,11 +78,9 @@ def redod(context: Context) -> Attendant | None:
     """`redod status [--json]`, `redod stop`; `redod release LOCK SOCKET CLIENT PHASE` is for other servers."""
     match context.invocation.args:
         case (b"status",):
-            context.link.output(1, _text(_status(context)).encode())
-            context.link.exit(0)
+            return Errand(context, _show_status, context, _text)
         case (b"status", b"--json"):
-            context.link.output(1, _status(context).model_dump_json(indent=2).encode() + b"\n")
-            context.link.exit(0)
+            return Errand(context, _show_status, context, lambda status: status.model_dump_json(indent=2) + "\n")
         case (b"stop",):
             context.daemon.stop(context.link)
         case (b"stop", b"--keep-services"):
@@ -133,25 +149,50 @@ async def _release(context: Context, lock: bytes, request: Request) -> None:
     context.link.exit(0)
 
 
+async def _show_status(context: Context, form: Callable[[Status], str]) -> None:
+    for run in list(context.engine.runs.values()):
+        if run.is_held:
+            await run.look_for_holders()
+    context.link.output(1, form(_status(context)).encode())
+    context.link.exit(0)
+
+
+def _job(run: Run) -> JobStatus:
+    now = time.monotonic()
+    return JobStatus(
+        target=_printable(run.job.node.path),
+        age=round(now - run.began, 3),
+        state=_STATES[run.job.state],
+        pid=run.process.pid if run.process is not None else 0,
+        session=run.job.session.number,
+        exit_status=run.job.exit_status,
+        held=round(now - run.ended, 3) if run.is_held and run.ended is not None else None,
+        holders=[
+            HolderStatus(
+                pid=holder.pid,
+                command=_printable(holder.command),
+                age=holder.since,
+                user=_printable(holder.user),
+                is_certain=holder.is_certain,
+            )
+            for holder in (run.holders if run.is_held else ())
+        ],
+    )
+
+
+def _printable(name: bytes) -> str:
+    return os.fsdecode(name).encode("utf-8", "backslashreplace").decode()
+
+
 def _status(context: Context) -> Status:
     engine, now = context.engine, time.monotonic()
-    jobs = [
-        JobStatus(
-            target=os.fsdecode(job.node.path).encode("utf-8", "backslashreplace").decode(),
-            age=round(now - run.began, 3),
-            state=_STATES[job.state],
-            pid=run.process.pid if run.process is not None else 0,
-            session=job.session.number,
-        )
-        for job, run in engine.runs.items()
-    ]
     return Status(
         pid=os.getpid(),
         version=__version__,
         uptime=round(now - context.daemon.started, 3),
         socket=show(engine.socket),
         sessions=len(engine.scheduler.world.sessions),
-        jobs=jobs,
+        jobs=[_job(run) for run in engine.runs.values()],
         jobs_run=engine.jobs_run,
         workspaces=[
             WorkspaceStatus(root=show(workspace.root), targets=workspace.targets) for workspace in engine.stores
@@ -169,7 +210,9 @@ def _text(status: Status) -> str:
         f"graph      {status.files} files, {status.jobs_run} jobs run",
     ]
     lines += [f"workspace  {workspace.root}: {workspace.targets} targets" for workspace in status.workspaces]
-    lines += [f"job        {job.target} ({job.state}, {job.age:.1f} s, pid {job.pid})" for job in status.jobs]
+    for job in status.jobs:
+        lines.append(f"job        {job.target} ({job.state}, {job.age:.1f} s, pid {job.pid})")
+        lines += [f"  held by  pid {holder.pid}, {holder.age} s old: {holder.command}" for holder in job.holders]
     return "\n".join(lines) + "\n"
 
 

@@ -12,18 +12,9 @@ from redod.session.handover import open_stores
 from redod.session.options import BuildOptions
 
 _LONG = (
-    *DISPLAY,
-    "jobs=",
-    "events=",
-    "keep-going",
-    "xtrace",
-    "verbose",
-    "debug",
-    "shuffle",
-    "log",
-    "no-log",
-    "no-daemon",
-)
+    *DISPLAY, "jobs=", "events=", "background=", "timeout=", "keep-going", "xtrace", "verbose", "debug", "shuffle",
+    "log", "no-log", "no-daemon",
+)  # fmt: skip
 _SHORT = {"-k": "--keep-going", "-x": "--trace", "-v": "--verbose", "-d": "--debug"}
 _COUNTED = ("trace", "verbose", "debug")
 _DEFAULT = BuildOptions()
@@ -89,10 +80,10 @@ def _options(found: list[tuple[str, str]]) -> BuildOptions:
         if option in ("-j", "--jobs"):
             values["jobs"] = _number(value)
             continue
-        if option == "--events":
-            if value != "json":
-                raise UsageError(f"--events knows json only, not {value!r}")
-            values["events"] = value
+        if option == "--events" and value != "json":
+            raise UsageError(f"--events knows json only, not {value!r}")
+        if value:
+            values[option[2:]] = value
             continue
         name, wanted = switch(_SHORT.get(option) or option.replace("xtrace", "trace"))
         count = values.get(name, 0)

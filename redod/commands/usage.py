@@ -15,6 +15,8 @@ Run the scripts of the targets (default: all), and of whatever they ask for that
   --events=json      tell what happens on standard output, a line of JSON for each event (docs/events.md)
   --shuffle          build in random order, to find missing dependencies
   --no-daemon        serve this command by an instance of its own, which ends with it; REDOD=off does so for any command
+  --background=POLICY  of processes that a script leaves behind: wait for them (default), release, or kill
+  --timeout=SECONDS  end a script that takes longer, and fail its target; waiting for other targets does not count
   --no-details       do not show what scripts print, only which of them run
   --no-status        on a terminal: no status line at the bottom
   --no-pretty        show starts and ends as @@REDO:do:PID:TIME@@ NAME and @@REDO:done:PID:TIME@@ STATUS NAME

@@ -3,12 +3,17 @@
 docs/configuration.md describes each setting; a wrong type is an error, never converted.
 """
 
+from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Names = tuple[Annotated[str, Field(min_length=1)], ...]
+
+
+Background = Literal["wait", "release", "kill"]
+"""What becomes of processes that outlive their script and hold its target: see docs/configuration.md."""
 
 
 class Config(BaseModel):
@@ -18,11 +23,21 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     jobs: Annotated[int, Field(ge=1, le=1000)] | None = None
-    background: Literal["wait", "release", "kill"] = "wait"
+    background: Background = "wait"
     timeout: dict[str, Seconds] = Field(default={})
     console: Annotated[Names, Field(strict=False)] = ()
     goals: Annotated[Names, Field(strict=False)] = ()
     content: bool = False
+
+    def timeout_of(self, name: str) -> float | None:
+        """Seconds that the job of this target, relative to the root, may take; the first pattern that matches counts.
+
+        A pattern without a slash is one of file names in any directory.
+        """
+        for pattern, seconds in self.timeout.items():
+            if fnmatchcase(name if "/" in pattern else name.rpartition("/")[2], pattern):
+                return seconds
+        return None
 
 
 DEFAULTS = Config()

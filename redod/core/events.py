@@ -65,6 +65,13 @@ class HoldersReported(NamedTuple):
     job: "Job"
 
 
+class TimedOut(NamedTuple):
+    """The job has run for longer than it may; `text` tells the user how long that is, and who says so."""
+
+    job: "Job"
+    text: str
+
+
 class Examined(NamedTuple):
     """What the script made."""
 
@@ -132,7 +139,8 @@ class Rechecked(NamedTuple):
 
 
 Event = (
-    CallMade | Observed | ObserveFailed | JobStarted | StartFailed | JobExited | PipeClosed | HoldersReported | Examined
+    CallMade | Observed | ObserveFailed | JobStarted | StartFailed | JobExited | PipeClosed | HoldersReported | TimedOut
+    | Examined
     | Installed | InstallFailed | Created | AlwaysDeclared | ChecksumGiven | CallLeft | SessionCancelled | Rechecked
     | ServiceChanged
 )  # fmt: skip

@@ -152,6 +152,8 @@ class Job:
         self.exit_status: int | None = None
         self.pipe_closed = False
         self.cancelled = False
+        self.timed_out = False
+        """It is being ended, and counts as failed."""
         self.dep(DepKind.IFCHANGE, dofile_node)
 
     def __repr__(self) -> str:

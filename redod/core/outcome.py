@@ -9,6 +9,8 @@ from typing import TypeAlias
 
 from redod.core.stamps import Stamp
 
+TIMED_OUT = 1
+"""The target's status when its job was ended because it took too long."""
 MODIFIED_TARGET = 206
 """The target's status when its script changed `$1` itself."""
 TWO_OUTPUTS = 207

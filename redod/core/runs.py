@@ -4,7 +4,7 @@ from redod.core import instructions as do
 from redod.core.graph import Dep, DepKind, Graph, Kind, Node
 from redod.core.model import Job, Want, World
 from redod.core.moves import end_session_if_over, finish, forget, join, reply, show_job, waits_elsewhere
-from redod.core.outcome import NOT_INSTALLED, Failed, InstallTemporary, Produced, decide
+from redod.core.outcome import NOT_INSTALLED, TIMED_OUT, Failed, InstallTemporary, Produced, decide
 from redod.core.paths import is_below
 from redod.core.stamps import MISSING, Stamp, difference
 from redod.core.states import JobState, WantState
@@ -104,6 +104,15 @@ def _settle(world: World, job: Job) -> None:
         job.pool.give_back(job)
 
 
+def timed_out(world: World, job: Job, text: str) -> None:
+    """It is ended as a cancelled job is, but it has failed: nobody has to have it built again."""
+    if job.cancelled or job.state in (JobState.FINISHING, JobState.DONE):
+        return
+    job.timed_out = True
+    world.tell(do.Remark(job, text))
+    world.tell(do.KillJob(job))
+
+
 def examined(world: World, job: Job, produced: Produced) -> None:
     assert job.exit_status is not None
     if job.cancelled:
@@ -112,7 +121,7 @@ def examined(world: World, job: Job, produced: Produced) -> None:
             _record_failure(world, job, job.exit_status or 1, produced.after)
         _end(world, job, job.exit_status or 1)
         return
-    outcome = decide(job.exit_status, produced, job.before)
+    outcome = Failed(TIMED_OUT) if job.timed_out else decide(job.exit_status, produced, job.before)
     if isinstance(outcome, Failed):
         for line in outcome.messages:
             world.tell(do.Remark(job, line))

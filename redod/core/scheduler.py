@@ -93,6 +93,8 @@ class Scheduler:
                 runs.pipe_closed(world, job)
             case events.HoldersReported(job):
                 runs.holders_reported(job)
+            case events.TimedOut(job, text):
+                runs.timed_out(world, job, text)
             case events.Examined(job, produced):
                 runs.examined(world, job, produced)
             case events.Installed(job, stamp):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
+from redod.config.model import Background
 from redod.jobs.command import Flags
 from redod.jobs.limits import Limits
 from redod.logs.joblog import JobLog
@@ -21,6 +22,14 @@ class Setting(NamedTuple):
     """Canonical."""
 
 
+class Wishes(NamedTuple):
+    """What a session wants of its jobs; None: as the target's workspace has it."""
+
+    background: Background | None = None
+    timeout: float | None = None
+    """In seconds."""
+
+
 class Client(Protocol):
     """Who made a call."""
 
@@ -36,6 +45,10 @@ class Client(Protocol):
 
     def flags(self, nested: bool) -> Flags:
         """What sh is to print of scripts; `nested`: of one that the call did not name itself."""
+
+    @property
+    def wishes(self) -> Wishes:
+        """What the session wants of its jobs."""
 
     @property
     def debug(self) -> bool:

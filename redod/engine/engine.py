@@ -30,7 +30,7 @@ from redod.core.stamps import MISSING, Moment, Stamp
 from redod.core.tokens import Pool
 from redod.core.verdicts import Reason, Verdict
 from redod.engine import telling
-from redod.engine.client import Client, Setting
+from redod.engine.client import Client, Setting, Wishes
 from redod.engine.environment import Identity, job_environment
 from redod.engine.run import Run
 from redod.engine.stores import OpenWorkspace, Stores
@@ -263,6 +263,7 @@ class Engine:
         if home is None:
             self._events.append(events.StartFailed(job, trouble))
             return
+        self._set_conditions(run, caller.wishes, home)
         try:
             before = observe(job.node.path)
             # Not the coarse clock: newer kernels give files finer times, which would seem later than the start.
@@ -278,6 +279,17 @@ class Engine:
         else:
             self._events.append(events.JobStarted(job, before, started))
             telling.job_started(self.feed, job, run)
+
+    def _set_conditions(self, run: Run, wishes: Wishes, home: OpenWorkspace) -> None:
+        """What the session says counts; where it says nothing, its target's workspace does."""
+        config = self.stores.configs.last(home.root)
+        run.background = wishes.background or config.background
+        if wishes.timeout is not None:
+            run.set_limit(wishes.timeout, "--timeout")
+        elif config.timeout:
+            seconds = config.timeout_of(os.fsdecode(relative(run.job.node.path, home.root)))
+            if seconds is not None:
+                run.set_limit(seconds, "redod.toml, timeout")
 
     def _home(self, job: Job, caller: Client) -> tuple[OpenWorkspace | None, str]:
         """The workspace in which the job's target will be recorded; None, and why there is none."""
@@ -342,7 +354,7 @@ class Engine:
                     return self._commit(job, outputs.stage_stdout(path, run.temporary, run.stdout, umask))
                 case InstallTemporary(spared):
                     outputs.refuse_loss(path, spared)
-                    held = run.process is not None and run.process.stderr_is_held
+                    held = run.process is not None and run.process.leaves_holders
                     return self._commit(job, outputs.stage_temporary(path, run.temporary, held))
                 case RemoveTarget():
                     outputs.remove_target(path)

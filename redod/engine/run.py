@@ -1,18 +1,20 @@
 """A run: the shell's side of one job, with everything that must be given back when it is over."""
 
-import os
 import secrets
 import time
 from asyncio import AbstractEventLoop, TimerHandle, to_thread
 from typing import Protocol
 
+from redod.config.model import Background
 from redod.core import events
 from redod.core.model import Job
 from redod.engine import telling
 from redod.engine.client import Client
+from redod.engine.limit import TimeLimit
 from redod.engine.tasks import Tasks
 from redod.files.captures import Capture
-from redod.jobs.holders import find_holders, notice
+from redod.jobs.ending import end_holders
+from redod.jobs.holders import Holder, find_holders, killed_notice, waiting_notice
 from redod.jobs.process import JobProcess
 from redod.logs.joblog import JobLog, Room
 from redod.trace.feed import Feed
@@ -48,6 +50,12 @@ class Run:
         """`$3`, absolute."""
         self.capture: Capture | None = None
         self.began = time.monotonic()
+        self.ended: float | None = None
+        """When the script ended, by the monotonic clock, if somebody held the target then."""
+        self.holders: list[Holder] = []
+        """Who they are, since the user was told."""
+        self.background: Background = "wait"
+        self.limit: TimeLimit | None = None
         self._engine = engine
         self._timer: TimerHandle | None = None
 
@@ -62,11 +70,26 @@ class Run:
         """`$1`."""
         return self.job.dofile.target
 
+    @property
+    def is_held(self) -> bool:
+        """Its script has ended, and processes that it has started keep the target from being done."""
+        return self.ended is not None and not self.job.pipe_closed
+
     def exited(self, status: int) -> None:
-        self._engine.post(events.JobExited(self.job, status))
-        if not self.job.pipe_closed and not self.job.cancelled:
-            # Somebody still holds the completion pipe: if that lasts, tell the user who, once.
-            self._timer = self._engine.loop.call_later(GRACE, self._engine.tasks.start, self._report_holders)
+        job = self.job
+        self._engine.post(events.JobExited(job, status))
+        if job.pipe_closed or job.cancelled or job.timed_out:
+            return
+        # Somebody still holds the completion pipe.
+        self.ended = time.monotonic()
+        match self.background:
+            case "wait":
+                # If that lasts, tell the user who, once.
+                self._timer = self._engine.loop.call_later(GRACE, self._engine.tasks.start, self._report_holders)
+            case "release":
+                self._release()
+            case "kill":
+                self._engine.tasks.start(self._end_holders)
 
     def pipe_closed(self) -> None:
         self._stop_timer()
@@ -75,20 +98,50 @@ class Run:
     def printed(self, data: bytes) -> None:
         self.log.write(data)
 
-    async def _report_holders(self) -> None:
+    def set_limit(self, seconds: float, source: str) -> None:
+        """End the job when it has taken so long; `source`: what says so."""
+
+        def over() -> None:
+            text = f"it took longer than {seconds:g} s and was ended ({source})"
+            self._engine.post(events.TimedOut(self.job, text))
+
+        self.limit = TimeLimit(self._engine.loop, seconds, over)
+
+    async def look_for_holders(self) -> None:
+        """Bring `holders` up to date."""
         process = self.process
-        if process is None or process.status is None:
+        assert process is not None
+        self.holders = await to_thread(find_holders, process.completion_id.inode, process.pid)
+
+    async def _report_holders(self) -> None:
+        await self.look_for_holders()
+        process = self.process
+        if self.job.pipe_closed or process is None or process.status is None:
             return
-        holders = await to_thread(find_holders, process.completion_id.inode, process.pid, frozenset({os.getpid()}))
-        if self.job.pipe_closed:
-            return
-        telling.held(self._engine.feed, self.job, holders)
-        self.log.message(b"\n".join(notice(self.name, process.status, holders)))
+        telling.held(self._engine.feed, self.job, self.holders)
+        self.log.message(b"\n".join(waiting_notice(self.name, process.status, self.holders)))
         self._engine.post(events.HoldersReported(self.job))
+
+    async def _end_holders(self) -> None:
+        await self.look_for_holders()
+        process = self.process
+        if self.job.pipe_closed or process is None:
+            return
+        self.log.message(b"\n".join(killed_notice(self.name, self.holders)))
+        await end_holders(process.completion_id.inode)
+        if not self.job.pipe_closed:
+            self._release()
+
+    def _release(self) -> None:
+        assert self.process is not None
+        self.process.release()
+        self._engine.post(events.PipeClosed(self.job))
 
     def close(self) -> None:
         """Give everything back."""
         self._stop_timer()
+        if self.limit is not None:
+            self.limit.stop()
         if self.process is not None and not self.process.is_over:
             self.process.let_go()
 

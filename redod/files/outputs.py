@@ -6,6 +6,7 @@ so that the caller can write down its intent between them. Every function blocks
 
 import ctypes
 import errno
+import fcntl
 import os
 import secrets
 import shutil
@@ -110,8 +111,8 @@ def stage_stdout(target: bytes, temporary: bytes, stdout_fd: int, umask: int) ->
 def stage_temporary(target: bytes, temporary: bytes, may_be_held: bool) -> Staged:
     """Make `$3` ready. `temporary` is absolute and canonical. Raises OutputError.
 
-    `may_be_held`: processes of the script are left. When one has `$3` open for writing (asked of /proc), a copy takes
-    its place.
+    `may_be_held`: processes of the script are left. When one has `$3` open for writing, a copy takes its
+    place.
     """
     stamp = _observe(temporary, target)
     if may_be_held and stat.S_ISREG(stamp.mode) and is_written_to(temporary):
@@ -219,26 +220,21 @@ def remove_litter(root: bytes, in_use: Container[bytes]) -> None:
 
 
 def is_written_to(path: bytes) -> bool:
-    """Whether a process has this file (absolute, canonical) open for writing. Looks through all of /proc: some ms.
-
-    Processes that we may not look at do not count.
+    """Whether somebody may have this file open for writing: a read lease is granted only while nobody has (fcntl(2),
+    F_SETLEASE). True also where leases cannot be had: on some file systems, and for files of other users.
     """
-    own = os.getpid()
-    return any(_has_open(int(name), path) for name in os.listdir(b"/proc") if name.isdigit() and int(name) != own)
-
-
-def _has_open(pid: int, path: bytes) -> bool:
-    directory = b"/proc/%d/fd/" % pid
     try:
-        numbers = os.listdir(directory)
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
+        # What cannot be read cannot be copied either.
         return False
-    for number in numbers:
-        try:
-            if os.readlink(directory + number) == path and os.lstat(directory + number).st_mode & 0o200:
-                return True
-        except OSError:
-            continue
+    try:
+        fcntl.fcntl(number, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(number, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError:
+        return True
+    finally:
+        os.close(number)
     return False
 
 

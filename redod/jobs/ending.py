@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from redod.jobs.holders import Identity, Process, environ_of, holds_pipe, processes, read_process
 
-GRACE = 2.0
+GRACE = 1.5
 """Seconds between SIGTERM and SIGKILL."""
 _LAST_WAIT = 5.0
 """Seconds after which a process that SIGKILL does not end (it hangs in the kernel) is given up."""
@@ -90,6 +90,27 @@ async def end(job: Running, marks: Marks, grace: float = GRACE) -> frozenset[int
         if not waited_for or loop.time() >= began + grace + _LAST_WAIT:
             return frozenset(process.pid for process in found)
         await _wait_for_ends(waited_for, _LAST_WAIT if force else began + grace - loop.time())
+
+
+async def end_holders(pipe: int, grace: float = GRACE) -> None:
+    """End the processes that have this completion pipe open: SIGTERM, SIGKILL after `grace` seconds.
+
+    Returns when none is left but those that we may not look at, or not signal.
+    """
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    known: set[Identity] = set()
+    while True:
+        found = await asyncio.to_thread(lambda: {one.identity for one in processes() if holds_pipe(one.pid, pipe)})
+        force = loop.time() >= began + grace
+        refused = {
+            one for one in found if (force or one not in known)
+            and not _signal(one, signal.SIGKILL if force else signal.SIGTERM)
+        }  # fmt: skip
+        known |= found
+        if not found - refused or loop.time() >= began + grace + _LAST_WAIT:
+            return
+        await _wait_for_ends(found - refused, _LAST_WAIT if force else began + grace - loop.time())
 
 
 def find_processes(marks: Marks, known: frozenset[Identity], group: Group) -> set[Process]:

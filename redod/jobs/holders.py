@@ -4,14 +4,15 @@ It reads /proc, synchronously: call `find_holders` in a thread. It does not know
 """
 
 import os
+import pwd
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 _COMMAND_LENGTH = 120
 """Bytes of a command line that are shown."""
 
-DETACHED = b"bash -c 'for f in /proc/self/fd/*; do f=${f##*/}; (( f > 2 )) && exec {f}>&-; done; exec COMMAND' &"
-"""How a script starts a process that does not hold its target: dash cannot name descriptors above 9, bash can."""
+_SHOWN = 10
+"""Holders that are listed; a script may leave hundreds."""
 
 
 class Identity(NamedTuple):
@@ -45,13 +46,15 @@ class Process(NamedTuple):
 class Holder(NamedTuple):
     """A process that has the pipe open for writing. `since`: its age in seconds.
 
-    `is_certain` is False for a process of the job's own group whose descriptors we may not look at (another user's).
+    `is_certain` is False for a process whose descriptors we may not look at (sudo), but which the job seems to have
+    started. `user`: whose it is, if not ours.
     """
 
     pid: int
     command: bytes
     since: int
     is_certain: bool = True
+    user: bytes = b""
 
 
 def find_holders(inode: int, group: int, exclude: frozenset[int] = frozenset()) -> list[Holder]:
@@ -65,10 +68,16 @@ def find_holders(inode: int, group: int, exclude: frozenset[int] = frozenset()) 
         if process.pid in exclude or not process.is_live:
             continue
         held = holds_pipe(process.pid, inode)
-        if held or (held is None and group in (process.group, process.session)):
+        if held or (held is None and _is_suspect(process, group)):
             since = max(0, int(uptime - process.started / _TICKS))
-            found.append(Holder(process.pid, _command(process), since, held is not None))
+            found.append(Holder(process.pid, _command(process), since, held is not None, _foreign_user(process.pid)))
     return sorted(found, key=lambda holder: -holder.since)
+
+
+def _is_suspect(process: Process, group: int) -> bool:
+    """Of the job's own group or session; or a daemon that we have adopted (see `redod.jobs.reaper`)."""
+    is_adopted = process.parent == os.getpid() and process.session != os.getsid(0)
+    return group in (process.group, process.session) or is_adopted
 
 
 def processes() -> Iterator[Process]:
@@ -115,19 +124,35 @@ def environ_of(pid: int) -> bytes:
         return b""
 
 
-def notice(target: bytes, status: int, holders: Sequence[Holder]) -> list[bytes]:
+def waiting_notice(target: bytes, status: int, holders: Sequence[Holder]) -> list[bytes]:
     """The lines that tell the user why a target whose script has ended is not finished. `status` as Popen gives it."""
     ended = b"exit status %d" % status if status >= 0 else b"signal %d" % -status
-    lines = [b"%s: its script has ended (%s), but what it started still holds the target open:" % (target, ended)]
-    for holder in holders:
+    kill = b"sudo kill" if any(holder.user for holder in holders) else b"kill"
+    pids = b" ".join(b"%d" % holder.pid for holder in holders[:_SHOWN]) or b"PID"
+    return [
+        b"%s: its script has ended (%s), but what it started still holds the target open:" % (target, ended),
+        *_listed(holders),
+        b"  redo waits for it. To end it: %s %s. To give up this build: Ctrl-C." % (kill, pids),
+        b"  To have it outlive its script, let the script start it by: redo-detach COMMAND",
+        b"  To have it looked after, restarted when it is out of date: redo-service COMMAND",
+    ]
+
+
+def killed_notice(target: bytes, holders: Sequence[Holder]) -> list[bytes]:
+    """The lines that tell the user what is being ended, since the session wants that (`--background=kill`)."""
+    return [b"%s: its script has ended, so what it started and left behind is being ended:" % target, *_listed(holders)]
+
+
+def _listed(holders: Sequence[Holder]) -> list[bytes]:
+    lines = []
+    for holder in holders[:_SHOWN]:
         doubt = b"" if holder.is_certain else b", probably"
-        lines.append(b"    pid %d, %d s old%s: %s" % (holder.pid, holder.since, doubt, holder.command))
+        user = b", of user " + holder.user if holder.user else b""
+        lines.append(b"    pid %d, %d s old%s%s: %s" % (holder.pid, holder.since, user, doubt, holder.command))
+    if len(holders) > _SHOWN:
+        lines.append(b"    and %d others" % (len(holders) - _SHOWN))
     if not holders:
         lines.append(b"    a process that cannot be seen from here (of another user, or in another container)")
-    pids = b" ".join(b"%d" % holder.pid for holder in holders) or b"PID"
-    lines.append(b"  redo waits for it. To end it: kill %s. To give up this build: Ctrl-C." % pids)
-    lines.append(b"  To keep it out of the target's way, let the script start it with every descriptor above 2 closed:")
-    lines.append(b"    " + DETACHED)
     return lines
 
 
@@ -140,6 +165,17 @@ def _leads_to(path: bytes, link: bytes) -> bool:
         return os.readlink(path) == link and bool(os.lstat(path).st_mode & 0o200)
     except OSError:
         return False
+
+
+def _foreign_user(pid: int) -> bytes:
+    """The name of the user whose process this is; empty for our own."""
+    try:
+        user = os.stat(b"/proc/%d" % pid).st_uid
+        return b"" if user == os.geteuid() else os.fsencode(pwd.getpwuid(user).pw_name)
+    except OSError:
+        return b""
+    except KeyError:
+        return b"%d" % user
 
 
 def _uptime() -> float:

@@ -130,7 +130,7 @@ class JobProcess:
 
     __slots__ = (
         "_child", "_completion", "_listener", "_loop", "_pidfd", "_stderr",
-        "completion_id", "pid", "status", "stderr_id", "stderr_is_held", "usage",
+        "completion_id", "leaves_holders", "pid", "status", "stderr_id", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -156,8 +156,8 @@ class JobProcess:
         self.completion_id = _identity(completion)
         self.stderr_id = _identity(stderr)
         """Tells a nested client whose descriptor 2 is still this job's from one that was redirected."""
-        self.stderr_is_held = False
-        """The job is over, and somebody still has its standard error: a process that it started lives on."""
+        self.leaves_holders = False
+        """The job is over, and processes that it started live on with descriptors of its."""
         loop.add_reader(pidfd, self._on_exit)
         loop.add_reader(completion, self._on_completion)
         loop.add_reader(stderr, self._on_stderr)
@@ -186,6 +186,12 @@ class JobProcess:
             return False
         return True
 
+    def release(self) -> None:
+        """Wait for those no longer who hold the completion pipe after the script's end; what they write is ignored."""
+        self.leaves_holders = True
+        self._close_completion()
+        self._settle()
+
     def let_go(self) -> None:
         """Stop listening: nothing more is told, nobody's writes fail, and the script is reaped when it ends."""
         self._listener = None
@@ -200,13 +206,15 @@ class JobProcess:
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         self.status = status
+        # Whoever is told of the end wants to know whether the script was the last to hold the pipe.
+        self._on_completion()
         self._settle()
         if self._listener is not None:
             self._listener.exited(status)
 
     def _on_completion(self) -> None:
         # What a script writes to a descriptor it does not know means nothing.
-        if _read(self._completion) == b"":
+        if self._completion >= 0 and _read(self._completion) == b"":
             self._close_completion()
             self._settle()
             if self._listener is not None:
@@ -239,7 +247,7 @@ class JobProcess:
     def _discard_stderr(self) -> None:
         """A detached process that kept descriptor 2 must not get SIGPIPE, so its end is read while we live."""
         if self._stderr >= 0:
-            self.stderr_is_held = True
+            self.leaves_holders = True
             # This takes the place of the reader that refers to the job, so nothing of the job is kept alive.
             self._loop.add_reader(self._stderr, _discard, self._loop, self._stderr)
             self._stderr = -1

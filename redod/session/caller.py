@@ -9,7 +9,7 @@ from redod.core.model import Call, Session
 from redod.core.states import JobState
 from redod.core.tokens import Pool
 from redod.engine import telling
-from redod.engine.client import Setting
+from redod.engine.client import Setting, Wishes
 from redod.engine.engine import Engine
 from redod.engine.run import Run
 from redod.errors import RedodError
@@ -57,6 +57,8 @@ class Caller:
         self.debug_locks = options.debug_locks or (parent is not None and parent.debug_locks)
         self._terminal = terminal
         self._began = engine.loop.time()
+        around = parent.wishes if parent is not None else Wishes()
+        self.wishes = Wishes(options.background or around.background, options.timeout or around.timeout)
         self._inherited = parent.nested_flags if isinstance(parent, Caller) else Flags()
         self._screen: Screen | None = None
         self._subscription = None if options.events is None else Subscription(engine.feed, link, self.session.number)
@@ -112,6 +114,8 @@ class Caller:
             self.session, targets, force=force, job=None if run is None else run.job, jobs=jobs,
             cwd=self.setting.cwd, client=self,
         )  # fmt: skip
+        if run is not None and run.limit is not None:
+            run.limit.pause()
         engine.post(events.CallMade(self._call))
 
     def reply(self, status: int) -> None:
@@ -190,6 +194,8 @@ class Caller:
         if self._over:
             return
         self._over = True
+        if self._call is not None and self._run is not None and self._run.limit is not None:
+            self._run.limit.resume()
         if self._screen is None:
             self._shown()
         else:

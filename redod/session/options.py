@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from redod.config.model import Background
 from redod.logs.transcript import Style
 
 
@@ -44,6 +45,10 @@ class BuildOptions(DisplayOptions):
     """`-v`: sh prints scripts as it reads them; twice: nested ones, too."""
     debug: int = Field(default=0, ge=0)
     """`-d`: say why each target is built."""
+    background: Background | None = None
+    """`--background`: what becomes of processes that outlive their script; None: as `redod.toml` says."""
+    timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """`--timeout`: seconds that a job may take; None: as `redod.toml` says."""
     shuffle: bool = False
     events: Literal["json"] | None = None
     """Tell what happens on standard output, a line of JSON for each event."""

@@ -134,6 +134,11 @@ class Simulation:
         assert client.session is not None
         self._events.append(events.SessionCancelled(client.session))
 
+    def time_out(self, target: bytes) -> None:
+        """The job of this target, which runs, has taken too long."""
+        job = self.scheduler.world.jobs[self.graph.node(target)]
+        self._events.append(events.TimedOut(job, "too long"))
+
     def recheck(self, client: Client) -> None:
         assert client.session is not None
         self._events.append(events.Rechecked(client.session))

@@ -31,13 +31,30 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         goals = ["all"]
         content = true
         [timeout]
-        default = 60
+        "all" = 60
         "tests/*" = 2.5
         """
     assert read(tmp_path, text) == Config(
         jobs=3, background="release", console=("menuconfig", "*.ask"), goals=("all",), content=True,
-        timeout={"default": 60, "tests/*": 2.5},
+        timeout={"all": 60, "tests/*": 2.5},
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"),
+    [
+        ("x.o", 1),
+        ("dir/x.o", 1),
+        ("tests/x.o", 1),
+        ("tests/x", 2),
+        ("tests/dir/x", 2),
+        ("x", None),
+        ("dir/tests/x", None),
+    ],
+)
+def test_the_first_pattern_that_matches_a_target_says_how_long_it_may_take(name: str, seconds: float | None) -> None:
+    config = Config(timeout={"*.o": 1, "tests/*": 2, "*.x": 3, "tests/x": 4})
+    assert config.timeout_of(name) == seconds
 
 
 @pytest.mark.parametrize(

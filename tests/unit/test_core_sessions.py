@@ -130,6 +130,53 @@ def test_a_cancelled_session_ends_with_its_jobs_and_records_nothing(seed: int) -
 
 
 @SEEDS
+def test_a_job_that_takes_too_long_fails_for_all_who_wait_for_it(seed: int) -> None:
+    project = Project({"a": "need c\nout", "b": "need c\nout", "c": "out"}, seed=seed)
+    project.build("a b")
+    before = project.read("c")
+    project.write("c.do", "hold\nout")
+    clients = [project.start("a"), project.start("b")]
+    project.until_runs("c")
+    world = project.simulation.scheduler.world
+    while not world.jobs[project.simulation.graph.node(path("c"))].joined:
+        assert project.simulation.advance()
+    project.simulation.time_out(path("c"))
+    project.simulation.finish()
+    assert [client.status for client in clients] == [1, 1]
+    assert project.runs_of("c") == 2
+    assert project.read("c") == before
+    project.write("c.do", "out")
+    assert project.build("a b") == (0, "a c b")
+
+
+@SEEDS
+@pytest.mark.parametrize("is_cancelled_first", [True, False])
+def test_a_job_that_takes_too_long_may_be_cancelled_too(seed: int, is_cancelled_first: bool) -> None:
+    project = Project({"a": "need b\nout", "b": "hold\nout"}, seed=seed)
+    client = project.start("a")
+    project.until_runs("b")
+    if not is_cancelled_first:
+        project.simulation.time_out(path("b"))
+    project.simulation.cancel(client)
+    if is_cancelled_first:
+        project.simulation.time_out(path("b"))
+    project.simulation.finish()
+    assert client.ended
+    assert project.build("a") == (0, "a b")
+
+
+@SEEDS
+def test_a_job_whose_nested_call_waits_may_take_too_long(seed: int) -> None:
+    project = Project({"a": "need b\nout", "b": "hold\nout"}, seed=seed)
+    client = project.start("a")
+    project.until_runs("b")
+    project.simulation.time_out(path("a"))
+    project.simulation.finish()
+    assert client.status == 1
+    assert project.build("a") == (0, "a b")
+
+
+@SEEDS
 def test_a_job_is_ended_with_its_last_subscriber_only(seed: int) -> None:
     project = Project({"a": "need b\nout", "b": "need c\nout", "c": "hold\nout"}, seed=seed)
     first = project.start("a")

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 from redod.jobs import holders
-from redod.jobs.holders import DETACHED, Holder, find_holders, holds_pipe, notice, processes, read_process
+from redod.jobs.holders import (
+    Holder,
+    find_holders,
+    holds_pipe,
+    killed_notice,
+    processes,
+    read_process,
+    waiting_notice,
+)
 
 
 @pytest.fixture
@@ -77,33 +85,40 @@ def test_a_long_or_wild_command_line_is_shown_bounded(pipe: tuple[int, int, int]
     assert len(holder.command) < 130
 
 
+def test_an_adopted_daemon_that_cannot_be_looked_into_is_suspected(
+    pipe: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own session and no group of the job's: that it is a child of ours, and no script, is all that is known."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True) as child:
+        monkeypatch.setattr(holders, "holds_pipe", lambda _pid, _inode: None)
+        found = find_holders(pipe[2], 2**22)
+    assert [(holder.pid, holder.is_certain) for holder in found] == [(child.pid, False)]
+
+
 def test_the_notice_names_the_status_the_holders_and_the_remedies() -> None:
-    text = b"\n".join(notice(b"dir/t", 3, [Holder(12, b"sleep 9", 5), Holder(13, b"[su]", 1, False)]))
+    text = b"\n".join(waiting_notice(b"dir/t", 3, [Holder(12, b"sleep 9", 5), Holder(13, b"[su]", 1, False)]))
     for part in (
         b"dir/t",
         b"status 3",
         b"pid 12, 5 s old: sleep 9",
         b"probably: [su]",
-        b"kill 12 13",
+        b"To end it: kill 12 13.",
         b"Ctrl-C",
-        DETACHED,
+        b"redo-detach COMMAND",
+        b"redo-service COMMAND",
     ):
         assert part in text
-    assert b"signal 9" in notice(b"t", -9, [])[0]
+    assert b"signal 9" in waiting_notice(b"t", -9, [])[0]
 
 
-def test_the_remedy_of_the_notice_frees_the_pipe(pipe: tuple[int, int, int]) -> None:
-    _, write, inode = pipe
-    started, starting = os.pipe()
-    script = DETACHED.replace(b"COMMAND", b'sh -c "echo started; read x" <&0') + b"\nwait"
-    with subprocess.Popen(
-        [b"sh", b"-c", script.replace(b"' &", b"' <&0")], stdin=subprocess.PIPE, stdout=starting, pass_fds=[write]
-    ) as shell:
-        os.close(starting)
-        assert os.read(started, 20) == b"started\n"
-        found = {holder.pid for holder in find_holders(inode, 0, frozenset({os.getpid()}))}
-        assert found <= {shell.pid}
-        assert any(process.parent == shell.pid for process in processes()) or found == set()
-        assert shell.stdin is not None
-        shell.stdin.close()
-    os.close(started)
+def test_the_notice_says_what_is_known_of_another_users_process() -> None:
+    text = b"\n".join(waiting_notice(b"t", 0, [Holder(13, b"lighttpd", 1, False, b"root")]))
+    assert b"    pid 13, 1 s old, of user root, probably: lighttpd\n" in text
+    assert b"sudo kill 13" in text
+    assert b"a process that cannot be seen from here" in b"\n".join(waiting_notice(b"t", 0, []))
+
+
+def test_of_many_holders_some_are_listed() -> None:
+    lines = killed_notice(b"t", [Holder(number, b"x", 0) for number in range(500)])
+    assert len(lines) == 12
+    assert lines[-1] == b"    and 490 others"

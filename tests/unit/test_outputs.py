@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import fcntl
 import os
 import shutil
 import stat
@@ -177,6 +178,16 @@ def test_a_reader_is_no_writer(place: bytes) -> None:
     write(place + b"/tmp", b"new")
     with open(place + b"/tmp", "rb") as file, subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=file.fileno()):
         assert not is_written_to(place + b"/tmp")
+
+
+def test_where_leases_cannot_be_had_a_file_may_be_written_to(place: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(place + b"/tmp", b"new")
+
+    def refuse(_number: int, _command: int, _argument: int) -> int:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
+    assert is_written_to(place + b"/tmp")
 
 
 def test_a_link_becomes_the_target_and_is_not_followed(place: bytes) -> None:
