@@ -14,6 +14,7 @@ from redod import units
 from redod.engine.engine import Engine
 from redod.errors import RedodError
 from redod.failpoints import VARIABLE, arm
+from redod.jobs.reaper import Reaper
 from redod.server.peer import Own
 from redod.server.place import Place
 from redod.server.server import Server
@@ -91,6 +92,7 @@ async def _serve(is_alone: bool) -> None:
     own = None if is_alone else Own()
     _raise_descriptor_limit()
     server = _start(loop, listener, place, own)
+    reaper = Reaper(loop, server.engine.spawner.children)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, server.stop)
     notify_ready()
@@ -99,6 +101,7 @@ async def _serve(is_alone: bool) -> None:
     await server.close()
     if is_alone:
         remove_surroundings(place.path)
+    reaper.close()
     _log.info("stopped")
 
 

@@ -85,7 +85,7 @@ class Engine:
         self._tokens: dict[bytes, Run] = {}
         self._pools: dict[bytes, Pool] = {}
         """By root, of the workspaces whose `redod.toml` says how many jobs."""
-        self._spawner = Spawner(loop)
+        self.spawner = Spawner(loop)
         self._captures = Captures()
         self._events: deque[events.Event] = deque()
         self._busy = False
@@ -306,7 +306,7 @@ class Engine:
     def _spawn(self, run: Run, caller: Client, directory: bytes) -> None:
         capture = run.capture = self._captures.take(directory)
         try:
-            run.process = self._spawner.start(self._order(run, caller, capture.script), run)
+            run.process = self.spawner.start(self._order(run, caller, capture.script), run)
             run.log.pid = run.process.pid
         finally:
             os.close(capture.script)
@@ -460,7 +460,7 @@ class Engine:
         await self.tasks.wait_empty(cut_short=self.is_broken)
         self.stores.close_all()
         self._captures.close_all()
-        self._spawner.close()
+        self.spawner.close()
 
 
 def client(call: Call) -> Client:

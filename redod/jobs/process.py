@@ -73,6 +73,8 @@ class Spawner:
         self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self._home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._limiter = Limiter()
+        self.children: set[int] = set()
+        """The pids of what was started here and is not reaped yet (see `redod.jobs.reaper`)."""
 
     def close(self) -> None:
         """Close what all jobs share. Jobs that run are not touched."""
@@ -106,13 +108,18 @@ class Spawner:
             return self._execute_behind_gate(order, ends, imposed)
         if lent:
             with self._limiter.lending(lent):
-                return _execute(order.argv, order, ends, self._null, self._home)
-        return _execute(order.argv, order, ends, self._null, self._home)
+                return self._run(order.argv, order, ends, self._null)
+        return self._run(order.argv, order, ends, self._null)
+
+    def _run(self, argv: tuple[bytes, ...], order: Order, ends: "_Ends", stdin: int) -> "_Child":
+        pid = _execute(argv, order, ends, stdin, self._home)
+        self.children.add(pid)
+        return _Child(pid, self.children)
 
     def _execute_behind_gate(self, order: Order, ends: "_Ends", imposed: Changes) -> "_Child":
         gate, opener = os.pipe2(os.O_CLOEXEC)
         try:
-            child = _execute(GATE + order.argv, order, ends, gate, self._home)
+            child = self._run(GATE + order.argv, order, ends, gate)
             try:
                 self._limiter.impose(child.pid, imposed)
             except BaseException:
@@ -257,16 +264,19 @@ class _Child(NamedTuple):
     """A process of ours that is not reaped."""
 
     pid: int
+    children: set[int]
 
     def poll(self) -> tuple[int, struct_rusage] | None:
         """Reap it if it has ended: its exit status, or the negative number of the signal that killed it; its usage."""
         pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+        self.children.discard(pid)
         return (os.waitstatus_to_exitcode(status), usage) if pid else None
 
     def kill(self) -> None:
         """End its group and reap it."""
         os.killpg(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
+        self.children.discard(self.pid)
 
 
 class _Ends(NamedTuple):
@@ -295,8 +305,8 @@ def _open_ends() -> _Ends:
     return _Ends(*made)
 
 
-def _execute(argv: tuple[bytes, ...], order: Order, ends: _Ends, stdin: int, home: int) -> _Child:
-    """Start the program with the order's working directory and umask.
+def _execute(argv: tuple[bytes, ...], order: Order, ends: _Ends, stdin: int, home: int) -> int:
+    """Start the program, and return its pid, with the order's working directory and umask.
 
     posix_spawn(3) can set neither, so the server lends its own for a moment (no other thread of it depends on them) and
     goes back to `home`. Its cost does not grow with our memory, and is 50 us less than Popen's. What is not named here
@@ -305,7 +315,7 @@ def _execute(argv: tuple[bytes, ...], order: Order, ends: _Ends, stdin: int, hom
     umask = os.umask(order.umask & 0o777)
     try:
         os.chdir(order.cwd)
-        pid = os.posix_spawn(
+        return os.posix_spawn(
             _program(argv[0], order.env),
             argv,
             order.env,
@@ -317,12 +327,12 @@ def _execute(argv: tuple[bytes, ...], order: Order, ends: _Ends, stdin: int, hom
                 *((os.POSIX_SPAWN_DUP2, number, number) for number in (ends.held, *order.pass_fds)),
             ],
             setpgroup=0,
+            setsigmask=(),
             setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
         )
     finally:
         os.umask(umask)
         os.fchdir(home)
-    return _Child(pid)
 
 
 def _program(name: bytes, env: Mapping[bytes, bytes]) -> bytes:

@@ -153,6 +153,10 @@ class JobLog:
         if not data or self._ended:
             return
         kept = 0 if self._lost else self._keep(data[: self._room.total - self._size])
+        if not self._lost and kept < len(data):
+            # At once: it may go on printing for ever.
+            self._entries.append(Message(b"redo: from here on its output is dropped: " + self._why_lost()))
+            self._grew()
         self._lost += len(data) - kept
         if kept:
             self._grew()
@@ -189,7 +193,11 @@ class JobLog:
         self._end()
 
     def give_up(self) -> None:
-        """It never ran and will not: the build ended before."""
+        """It never ran and will not, or was cancelled: the build ended before. Of a long text nothing is kept, since
+        the file that it is in would stay open as long as anybody remembers the build.
+        """
+        if self._spool is not None and self._spool.spilled:
+            self._spool = None
         self._end()
 
     def text(self, span: Span, offset: int, length: int) -> bytes:
@@ -266,9 +274,11 @@ class JobLog:
         return kept
 
     def _tell_lost(self) -> None:
-        why = "a log keeps no more" if self._size >= self._room.total else "there is no space to keep it"
-        line = f"redo: {self._lost} bytes of output were dropped after the first {self._size}: {why}"
-        self._entries.append(Message(line.encode()))
+        line = b"redo: %d bytes of output were dropped after the first %d: " % (self._lost, self._size)
+        self._entries.append(Message(line + self._why_lost()))
+
+    def _why_lost(self) -> bytes:
+        return b"a log keeps no more" if self._size >= self._room.total else b"there is no space to keep it"
 
     def _add(self, entry: "LiveEntry | JobLog") -> None:
         self._entries.append(entry)

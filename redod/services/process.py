@@ -131,6 +131,7 @@ def spawn(order: Order, log: int, limiter: Limiter) -> Identity:
                 *passed,
             ],
             setsid=True,
+            setsigmask=(),
             setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
         )
         limiter.impose(pid, imposed or lent)

@@ -137,6 +137,7 @@ class Supervisor:
             os.close(log)
             if pipe is not None:
                 pipe.close_theirs()
+        self._engine.spawner.children.add(identity.pid)
         service.record = record.model_copy(update={"pid": identity.pid, "started": identity.started})
         service.process = ServiceProcess(self._engine.loop, identity, lambda: self._ended(service), is_child=True)
         records.write(service.record)
@@ -225,6 +226,8 @@ class Supervisor:
             await service.process.stop(service.record.stop_signal)
 
     def _ended(self, service: Service) -> None:
+        if service.process is not None:
+            self._engine.spawner.children.discard(service.process.pid)
         service.note_end()
         telling.service_changed(self._engine.feed, service.node, 0, running=False, pid=service.record.pid)
         if self._services.get(service.node) is service:

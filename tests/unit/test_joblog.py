@@ -108,11 +108,13 @@ def test_beyond_the_limit_text_is_counted_and_the_end_says_so(tmp_path: Path) ->
     log = JobLog(b"/w/a", small(tmp_path, total=16))
     log.write(b"x" * 10)
     log.write(b"y" * 10)
+    assert isinstance(log.entries[-1], Message), "the user is told at once"
     log.write(b"z" * 10)
     assert (log.size, log.lost) == (16, 14)
     log.finish(0, 0)
-    text, message, done = stored(log)
+    text, beginning, message, done = stored(log)
     assert text == Text(b"x" * 10 + b"y" * 6)
+    assert beginning == Message(b"redo: from here on its output is dropped: a log keeps no more")
     assert isinstance(message, Message)
     assert b" 14 bytes" in message.text
     assert b"first 16" in message.text
@@ -137,7 +139,7 @@ def test_a_full_disk_loses_all_the_rest_of_the_text_and_says_so(
     log.write(b"z")
     log.finish(0, 0)
     assert (log.size, log.lost) == (24, 17)
-    text, message, _ = stored(log)
+    text, _, message, _ = stored(log)
     assert text == Text(b"x" * 20 + b"yyyy")
     assert isinstance(message, Message)
     assert b"no space" in message.text

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from redod.store.made import Entry, Journal, Mark, Print, _line, _parse
@@ -29,7 +29,6 @@ def test_lines_are_read_back_in_order(tmp_path: Path) -> None:
     again.close()
 
 
-@settings(deadline=None)
 @given(st.binary(), st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**63 - 1), st.integers(0, 2**64 - 1))
 def test_every_name_stays_one_line(name: bytes, mtime_ns: int, size: int, inode: int) -> None:
     entry = Entry(Print(mtime_ns, size, inode), name)

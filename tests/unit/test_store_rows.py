@@ -1,7 +1,7 @@
 """What becomes of values in a row."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from redod.core.stamps import DIRECTORY, MISSING, Stamp
@@ -22,7 +22,6 @@ def stamps(referent: st.SearchStrategy[Stamp | None]) -> st.SearchStrategy[Stamp
 SHARED = st.sampled_from([None, MISSING, DIRECTORY])
 
 
-@settings(deadline=None)
 @given(st.one_of(SHARED, stamps(st.one_of(SHARED, stamps(st.none())))))
 def test_every_stamp_is_read_back(stamp: Stamp | None) -> None:
     assert unpack_stamp(pack_stamp(stamp)) == stamp
