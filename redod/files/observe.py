@@ -59,16 +59,28 @@ def canonical(path: bytes, cwd: bytes, directories: MutableMapping[bytes, bytes]
     """
     if not path or b"\n" in path or b"\0" in path:
         raise BadNameError("a name may not be empty" if not path else f"{show(path)} holds a newline or a NUL byte")
+    if len(path) > _LONGEST or len(cwd) > _LONGEST:
+        raise _too_long(path if len(path) > _LONGEST else cwd)
     if path[-1] == _SLASH:
         path = path.rstrip(b"/") or b"/"
     directory, slash, name = path.rpartition(b"/")
     if name in (b"", b".", b".."):
         return _resolved(os.path.join(cwd, path), directories)
     resolved = _resolved(os.path.join(cwd, directory or b"/") if slash else cwd, directories)
+    if len(resolved) + len(name) >= _LONGEST:
+        raise _too_long(resolved + b"/" + name)
     return (b"/" if resolved == b"/" else resolved + b"/") + name
 
 
 _SLASH = ord("/")
+_LONGEST = 4095
+"""Bytes of a path that the kernel takes (PATH_MAX). Dofiles are looked for in each directory above a target, so a name
+of 100,000 bytes would keep the server busy for a minute.
+"""
+
+
+def _too_long(path: bytes) -> BadNameError:
+    return BadNameError(f"{show(path[:60])}... is longer than the {_LONGEST} bytes of a path; use shorter names")
 
 
 def _resolved(directory: bytes, directories: MutableMapping[bytes, bytes] | None) -> bytes:

@@ -98,6 +98,11 @@ class FrameReader:
         """Whether the whole INVOKE frame has been taken (until then the 10 s limit on sending it holds)."""
         return self._invoked
 
+    @property
+    def held(self) -> int:
+        """Bytes of a frame that is not whole yet."""
+        return len(self._buffer)
+
     def allow_stdin(self) -> None:
         """READ_STDIN is being sent: STDIN frames are in order until the empty one."""
         self._stdin_open = True

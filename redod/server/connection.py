@@ -29,13 +29,26 @@ _MOST_GROUPS = 256
 _KNOWS_ALONE = (1, 1)
 """The first protocol version with the frame ALONE."""
 
+_SMALL = 1 << 20
+"""Bytes of a frame that any client may send at any time."""
+MOST_HELD = 256 << 20
+"""Bytes of unfinished frames of all clients together, above which those that send long ones are refused."""
+
+
+class Intake:
+    """Counts the bytes of unfinished frames of all connections. An INVOKE may have 17 MiB, and clients are many."""
+
+    def __init__(self) -> None:
+        self.held = 0
+
+
 Accept = Callable[["Connection", Invocation, list[int]], Attendant | None]
 
 
 class Connection:
     """It is a session's `Link`. `accept` gets each whole invocation with the descriptors 0-2 that came beside it.
 
-    `patience`: seconds in which the whole INVOKE must have come.
+    `patience`: seconds in which the whole INVOKE must have come. `intake`: shared with the server's other connections.
     """
 
     def __init__(
@@ -45,12 +58,16 @@ class Connection:
         accept: Accept,
         closed: Callable[["Connection"], None],
         patience: float = PATIENCE,
+        intake: Intake | None = None,
     ) -> None:
         self._loop = loop
         self._socket = peer
         self._accept = accept
         self._closed = closed
         self._reader = FrameReader()
+        self._intake = intake if intake is not None else Intake()
+        self._held = 0
+        """Our part of the intake."""
         self._descriptors: list[int] = []
         self._attendant: Attendant | None = None
         self._out = bytearray()
@@ -115,6 +132,7 @@ class Connection:
         if not self._is_open:
             return
         self._is_open = False
+        self._count_held(0)
         self._stop_timer()
         self._loop.remove_reader(self._socket.fileno())
         if self._writing:
@@ -147,6 +165,8 @@ class Connection:
             if data and not self._ending:
                 self._reader.feed(data)
                 self._take_frames()
+                if self._held or self._reader.held:
+                    self._count_held(self._reader.held)
         except PeerError as error:
             attendant = self._attendant
             self.refuse(error.status, str(error))
@@ -155,6 +175,12 @@ class Connection:
             return
         if not data:
             self.close()
+
+    def _count_held(self, size: int) -> None:
+        self._intake.held += size - self._held
+        self._held = size
+        if size > _SMALL and self._intake.held > MOST_HELD:
+            raise PeerError("too many long invocations are being sent at the same time; run the command again")
 
     def _take_descriptors(self, ancillary: list[tuple[int, int, bytes]]) -> None:
         for level, kind, content in ancillary:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import socket
 import time
 from asyncio import AbstractEventLoop
@@ -14,12 +15,14 @@ from redod.engine.engine import Engine
 from redod.engine.run import Run
 from redod.errors import InternalError, RedodError
 from redod.protocol.invocation import Invocation
-from redod.server.connection import Connection
+from redod.server.connection import Connection, Intake
 from redod.server.peer import Own
 from redod.server.place import Place
 from redod.services.supervisor import Supervisor
 from redod.session.link import Link
 
+MOST_CONNECTIONS = 10_000
+"""Clients at a time; each costs some 10 kB. A chain of targets that wait for each other has one for each of them."""
 _FAREWELL = 2.0
 """Seconds for clients to take their last answer."""
 _BREATHER = 0.2
@@ -46,6 +49,8 @@ class Server:
         self._own = own
         self._place = place
         self._connections: set[Connection] = set()
+        self._most_connections = min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        self._intake = Intake()
         self._stopping: list[Link] = []
         self._end = asyncio.Event()
         self._empty = asyncio.Event()
@@ -122,9 +127,16 @@ class Server:
             self._loop.call_later(_BREATHER, self._listen_again)
             return False
         self._empty.clear()
-        connection = Connection(self._loop, peer, self._serve, self._connection_closed)
+        connection = Connection(self._loop, peer, self._serve, self._connection_closed, intake=self._intake)
         self._connections.add(connection)
         self._rest()
+        if len(self._connections) > self._most_connections:
+            connection.refuse(
+                1,
+                f"the server has {self._most_connections} clients already, the most it takes; run fewer at a time, or"
+                " raise its limit of descriptors (ulimit -n), of which clients may use half",
+            )
+            return True
         # Most clients have sent their INVOKE before we come to accept them.
         connection.read()
         return True

@@ -1,0 +1,67 @@
+"""Connections, on a pair of sockets: how much of unfinished frames is kept."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Iterator
+
+import pytest
+
+from redod.commands.context import Attendant
+from redod.protocol.frames import FrameType
+from redod.protocol.invocation import Invocation
+from redod.server.connection import MOST_HELD, Connection, Intake
+
+
+def refuse(_connection: Connection, _invocation: Invocation, _descriptors: list[int]) -> Attendant | None:
+    raise AssertionError("no invocation is whole here")
+
+
+@pytest.fixture
+def peer() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    yield ours, theirs
+    ours.close()
+
+
+async def fed(peer: tuple[socket.socket, socket.socket], intake: Intake, size: int) -> Connection:
+    """A connection that has got so much of an INVOKE of 16 MiB, or has refused it."""
+    ours, theirs = peer
+    ours.setblocking(False)
+    connection = Connection(asyncio.get_running_loop(), theirs, refuse, lambda _: None, intake=intake)
+    data = memoryview(struct.pack(">IB", 16 << 20, FrameType.INVOKE) + bytes(size - 5))
+    while data:
+        try:
+            data = data[ours.send(data[: 1 << 16]) :]
+        except (BrokenPipeError, ConnectionResetError):
+            break
+        connection.read()
+    return connection
+
+
+async def test_what_is_kept_of_unfinished_frames_is_counted(peer: tuple[socket.socket, socket.socket]) -> None:
+    intake = Intake()
+    connection = await fed(peer, intake, 3 << 20)
+    assert intake.held == 3 << 20
+    connection.close()
+    assert intake.held == 0
+
+
+async def test_a_long_invocation_is_refused_while_others_keep_too_much(
+    peer: tuple[socket.socket, socket.socket],
+) -> None:
+    intake = Intake()
+    intake.held = MOST_HELD
+    connection = await fed(peer, intake, 3 << 20)
+    assert b"too many long invocations" in peer[0].recv(1000)
+    connection.close()
+    assert intake.held == MOST_HELD
+
+
+async def test_a_short_one_is_taken_all_the_same(peer: tuple[socket.socket, socket.socket]) -> None:
+    intake = Intake()
+    intake.held = MOST_HELD
+    connection = await fed(peer, intake, 1000)
+    with pytest.raises(BlockingIOError):
+        peer[0].recv(1000)
+    connection.close()
