@@ -45,6 +45,7 @@ from redod.jobs.ending import Marks, end
 from redod.jobs.holders import read_process
 from redod.jobs.leftovers import end_leftovers
 from redod.jobs.process import Order, Spawner, SpawnError
+from redod.jobs.scan import Scan
 from redod.store import StoreError
 from redod.store.lock import Owner
 from redod.trace.feed import Feed
@@ -86,6 +87,7 @@ class Engine:
         self._pools: dict[bytes, Pool] = {}
         """By root, of the workspaces whose `redod.toml` says how many jobs."""
         self.spawner = Spawner(loop)
+        self._scan = Scan()
         self._captures = Captures()
         self._events: deque[events.Event] = deque()
         self._busy = False
@@ -424,7 +426,7 @@ class Engine:
         if process is None:
             return
         try:
-            await end(process, Marks(run.token, process.completion_id.inode))
+            await end(process, Marks(run.token, process.completion_id.inode), scan=self._scan)
         except OSError as error:
             # Without descriptors to look at /proc with, its process group is all that can be reached.
             _log.error("cannot look for the processes of %s: %s", os.fsdecode(run.name), error.strerror)

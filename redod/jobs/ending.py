@@ -12,7 +12,8 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
-from redod.jobs.holders import Identity, Process, environ_of, holds_pipe, processes, read_process
+from redod.jobs.holders import Identity, Process, read_process
+from redod.jobs.scan import Scan, Seen, look
 
 GRACE = 1.5
 """Seconds between SIGTERM and SIGKILL."""
@@ -59,13 +60,13 @@ class Group(NamedTuple):
         return {process for process in found if not self.is_reaped or process.started <= self.latest}
 
 
-async def end(job: Running, marks: Marks, grace: float = GRACE) -> frozenset[int]:
-    """End a job's processes: SIGTERM, SIGKILL after `grace` seconds, until none is left.
+async def end(job: Running, marks: Marks, grace: float = GRACE, scan: Scan | None = None) -> frozenset[int]:
+    """End a job's processes: SIGTERM, SIGKILL after `grace` seconds, until none is left. `scan`: shared with others.
 
     Returns the pids that could not be ended (another user's, or stuck in the kernel), normally none. A stopped process
     is continued, or it would not see its SIGTERM.
     """
-    loop = asyncio.get_running_loop()
+    loop, scan = asyncio.get_running_loop(), scan or Scan()
     # The script cannot be another process while it is not reaped, and only this thread reaps it.
     script = read_process(job.pid) if job.status is None else None
     known = {script.identity} if script is not None else set()
@@ -75,7 +76,7 @@ async def end(job: Running, marks: Marks, grace: float = GRACE) -> frozenset[int
     latest = int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
     while True:
         members = Group(job.pid, job.status is not None, latest)
-        found = await asyncio.to_thread(find_processes, marks, frozenset(known), members)
+        found = find_processes(await scan.look(), marks, frozenset(known), members)
         force = loop.time() >= began + grace
         if force:
             # All at once: one that sees another's end might still do what follows in its script.
@@ -101,7 +102,7 @@ async def end_holders(pipe: int, grace: float = GRACE) -> None:
     began = loop.time()
     known: set[Identity] = set()
     while True:
-        found = await asyncio.to_thread(lambda: {one.identity for one in processes() if holds_pipe(one.pid, pipe)})
+        found = {process.identity for process, _, pipes in await asyncio.to_thread(look) if pipe in pipes}
         force = loop.time() >= began + grace
         refused = {
             one for one in found if (force or one not in known)
@@ -113,18 +114,13 @@ async def end_holders(pipe: int, grace: float = GRACE) -> None:
         await _wait_for_ends(found - refused, _LAST_WAIT if force else began + grace - loop.time())
 
 
-def find_processes(marks: Marks, known: frozenset[Identity], group: Group) -> set[Process]:
-    """All live processes of a job. Call it in a thread: it takes some 40 us for each process of the machine.
-
-    `known`: processes of the job that have been found before.
-    """
-    own = os.getpid()
-    seen = [process for process in processes() if process.pid != own]
-    members = group.members(seen)
-    marked = {
-        process for process in seen if process.identity in known or process in members or _is_marked(process, marks)
-    }
-    return {process for process in _with_relatives(marked, seen) if process.is_live}
+def find_processes(seen: Iterable[Seen], marks: Marks, known: frozenset[Identity], group: Group) -> set[Process]:
+    """All live processes of a job among `seen`. `known`: those that have been found before."""
+    everyone = [process for process, _, _ in seen]
+    marked = {process for process, token, pipes in seen if token == marks.token or marks.pipe in pipes}
+    marked |= group.members(everyone)
+    marked |= {process for process in everyone if process.identity in known}
+    return {process for process in _with_relatives(marked, everyone) if process.is_live}
 
 
 def _with_relatives(marked: set[Process], seen: Iterable[Process]) -> set[Process]:
@@ -143,12 +139,6 @@ def _with_relatives(marked: set[Process], seen: Iterable[Process]) -> set[Proces
         if more <= marked:
             return marked
         marked |= more
-
-
-def _is_marked(process: Process, marks: Marks) -> bool:
-    if not process.is_live:
-        return False
-    return b"\0REDO_JOB=%s\0" % marks.token in environ_of(process.pid) or bool(holds_pipe(process.pid, marks.pipe))
 
 
 def _signal(process: Identity, number: int) -> bool:

@@ -115,6 +115,20 @@ def holds_pipe(pid: int, inode: int) -> bool | None:
     return any(_leads_to(directory + number, link) for number in numbers)
 
 
+def pipes_of(pid: int) -> frozenset[int]:
+    """The inodes of the pipes that a process has open for writing; none when we may not know."""
+    directory = b"/proc/%d/fd/" % pid
+    found = set()
+    try:
+        for number in os.listdir(directory):
+            link = _link(directory + number)
+            if link.startswith(b"pipe:[") and _leads_to(directory + number, link):
+                found.add(int(link[6:-1]))
+    except OSError:
+        return frozenset()
+    return frozenset(found)
+
+
 def environ_of(pid: int) -> bytes:
     """A process's environment, a NUL before and after each `NAME=value`; empty when it cannot be had."""
     try:
@@ -157,6 +171,13 @@ def _listed(holders: Sequence[Holder]) -> list[bytes]:
 
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def _link(path: bytes) -> bytes:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return b""
 
 
 def _leads_to(path: bytes, link: bytes) -> bool:

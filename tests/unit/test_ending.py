@@ -12,6 +12,7 @@ import uvloop
 from redod.jobs.ending import Group, Marks, end, find_processes
 from redod.jobs.holders import Process, read_process
 from redod.jobs.process import JobProcess, Order, Spawner
+from redod.jobs.scan import look
 
 TOKEN = b"8b1f0c7c-of-this-test-%d" % os.getpid()
 FOREVER = b"tail -f /dev/null"
@@ -140,7 +141,9 @@ def test_a_script_may_clean_up_when_it_is_ended(run: Run, tmp_path: Path) -> Non
 def test_what_does_not_belong_to_the_job_is_left_alone(run: Run, tmp_path: Path) -> None:
     async def test() -> None:
         work = Work(tmp_path, FOREVER + b" & echo $! >ready; wait")
-        found = {process.pid for process in find_processes(work.marks, frozenset(), Group(work.job.pid, False, 0))}
+        found = {
+            process.pid for process in find_processes(look(), work.marks, frozenset(), Group(work.job.pid, False, 0))
+        }
         assert found == {work.job.pid, *work.pids}
         assert await work.end() == frozenset()
 

@@ -1,0 +1,68 @@
+"""Looking at all processes: what is seen, and that those who ask at the same time share a look."""
+
+import asyncio
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from redod.jobs import scan
+from redod.jobs.scan import Scan, Seen, look
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+def test_a_process_is_seen_with_its_token_and_the_pipes_it_can_write_to(pipe: tuple[int, int]) -> None:
+    inode = os.fstat(pipe[0]).st_ino
+    environment = {"PATH": "/usr/bin:/bin", "REDO_JOB": "abc", "X": "y"}
+    writer = subprocess.Popen(["sleep", "1000"], pass_fds=[pipe[1]], env=environment)
+    reader = subprocess.Popen(["sleep", "1000"], pass_fds=[pipe[0]], env={"PATH": "/usr/bin:/bin"})
+    with writer, reader:
+        seen = {one.process.pid: one for one in look()}
+        writer.kill()
+        reader.kill()
+    assert (seen[writer.pid].token, inode in seen[writer.pid].pipes) == (b"abc", True)
+    assert (seen[reader.pid].token, inode in seen[reader.pid].pipes) == (b"", False)
+    assert os.getpid() not in seen
+
+
+async def test_who_asks_during_a_look_gets_the_next_one_with_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[list[Seen]] = []
+    began, go_on = threading.Semaphore(0), threading.Semaphore(0)
+
+    def slow_look() -> list[Seen]:
+        looks.append([])
+        began.release()
+        go_on.acquire()
+        return looks[-1]
+
+    monkeypatch.setattr(scan, "look", slow_look)
+    shared = Scan()
+    early = [asyncio.ensure_future(shared.look()) for _ in range(3)]
+    await asyncio.to_thread(began.acquire)
+    late = [asyncio.ensure_future(shared.look()) for _ in range(3)]
+    go_on.release()
+    assert all(found is looks[0] for found in await asyncio.gather(*early))
+    go_on.release()
+    assert all(found is looks[1] for found in await asyncio.gather(*late))
+    assert len(looks) == 2
+
+
+async def test_a_look_that_fails_fails_for_those_who_asked_and_for_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> list[Seen]:
+        raise OSError(24, "no descriptor")
+
+    shared = Scan()
+    with monkeypatch.context() as patch:
+        patch.setattr(scan, "look", broken)
+        with pytest.raises(OSError, match="no descriptor"):
+            await shared.look()
+    assert await shared.look()
