@@ -2,12 +2,13 @@
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.behaviour.events import Fifo, count, expect, finish, status_of
-from tests.behaviour.project import CLIENTS, Project
+from tests.behaviour.project import CHECKOUT, CLIENTS, Project
 
 DETACHED = "bash -c 'for f in /proc/self/fd/*; do f=${f##*/}; (( f > 2 )) && exec {f}>&-; done; exec COMMAND' &"
 """What works as well as redo-detach; dash cannot name descriptors above 9."""
@@ -48,6 +49,113 @@ def test_a_process_that_closes_all_descriptors_holds_nothing(project: Project, p
     assert project.read("x") == "x\n"
     service.kill()
     service.wait_end()
+
+
+def test_a_second_build_of_a_held_target_says_what_it_waits_for(project: Project, pids: Fifo, go: Fifo) -> None:
+    project.write("x.do", "sh -c 'echo $$ >pids; read x <go' & echo x\n")
+    first = project.start("redo", "x")
+    holder = pids.receive_process()
+    expect(first, LAST)
+    second = project.start("redo-ifchange", "x")
+    seen = expect(second, LAST)
+    assert b"pid %d, " % holder.pid in seen
+    go.send()
+    finish(first)
+    finish(second)
+    assert project.read("x") == "x\n"
+
+
+@pytest.mark.parametrize("start", [DETACHED, "redo-detach COMMAND;"], ids=["idiom", "redo-detach"])
+def test_a_pipe_from_redo_ends_with_redo_although_a_detached_process_lives_on(
+    project: Project, pids: Fifo, start: str
+) -> None:
+    start = start.replace("COMMAND", 'sh -c "echo \\$\\$ >pids; exec sleep 1000"')
+    project.write("x.do", f"{start} echo said >&2; echo x\n")
+    result = project.run("sh", "-c", "redo x 2>&1 | cat", check=True)
+    service = pids.receive_process()
+    assert result.stdout == b"redo  x\nsaid\n"
+    assert service.is_alive
+    service.kill()
+
+
+def test_a_process_that_kept_only_the_standard_descriptors_holds_nothing(
+    project: Project, pids: Fifo, go: Fifo
+) -> None:
+    """It is not what keeps the target, so no notice names it."""
+    close = "for f in /proc/self/fd/*; do f=${f##*/}; (( f > 2 )) && exec {f}>&-; done"
+    project.write(
+        "x.do", f"bash -c 'echo $$ >pids; {close}; read x <go' & sh -c 'echo $$ >pids; read x <go' & echo x\n"
+    )
+    client = project.start("redo", "x")
+    first, second = pids.receive_process(), pids.receive_process()
+    seen = expect(client, LAST)
+    shown = [process.pid for process in (first, second) if b"pid %d, " % process.pid in seen]
+    assert len(shown) == 1
+    assert b"sh -c " in seen
+    go.send()
+    go.send()
+    finish(client)
+
+
+def test_several_holders_are_all_named_those_too_that_have_nothing_in_common_with_the_script(
+    project: Project, pids: Fifo
+) -> None:
+    daemon = (
+        "import os, time\nif os.fork() == 0:\n os.setsid()\n if os.fork() == 0:\n"
+        "  print(os.getpid(), file=open('pids', 'w'))\n"
+        "  for n in 0, 1, 2: os.dup2(os.open('/dev/null', 2), n)\n"
+        "  os.execve('/bin/sleep', ['sleep', '1000'], {})\n os._exit(0)"
+    )
+    project.write("daemon.py", daemon)
+    project.write("x.do", "python3 daemon.py; sleep 2000 & echo $! >pids\n")
+    client = project.start("redo", "x")
+    holders = [pids.receive_process(), pids.receive_process()]
+    seen = expect(client, LAST)
+    for holder in holders:
+        assert b"\n    pid %d, " % holder.pid in seen
+    assert b"sleep 1000\n" in seen
+    assert b"sleep 2000\n" in seen
+    for holder in holders:
+        holder.kill()
+    finish(client)
+
+
+NOBODY = 65534
+AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+
+
+@pytest.fixture
+def nobodys_project(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project of another user, who can reach the install."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can run the server as somebody else")
+    top = tmp_path_factory.getbasetemp()
+    inner = [path for start in (project.path, project.bindir) for path in start.parents if top in path.parents]
+    for path in (top.parent, top, *inner):
+        path.chmod(0o755)
+    for path in (project.path, project.runtime, project.runtime / "home"):
+        os.chown(path, NOBODY, NOBODY)
+    needed = [project.bindir / "python3", CHECKOUT / "redod/__main__.py"]
+    if any(project.run(*AS_NOBODY, "test", "-r", str(path)).returncode for path in needed):
+        pytest.skip("this checkout, or its interpreter, cannot be read by others")
+    return project
+
+
+def test_of_a_process_of_another_user_the_notice_says_what_is_known(nobodys_project: Project) -> None:
+    """As after sudo: its descriptors cannot be looked at; here by a program that runs as root."""
+    project = nobodys_project
+    program = project.path / "as-root"
+    shutil.copy("/bin/sleep", program)
+    program.chmod(0o4755)
+    project.write("x.do", f"setsid {program} 1000 & echo $! >pid\n")
+    client = project.start(*AS_NOBODY, str(project.bindir / "redo"), "x")
+    seen = expect(client, LAST)
+    pid = int(project.read("pid"))
+    assert re.search(rb"\n    pid %d, \d+ s old, of user root, probably: \S*as-root 1000\n" % pid, seen)
+    assert b"To end it: sudo kill %d." % pid in seen
+    os.kill(pid, 9)
+    finish(client)
+    project.run(*AS_NOBODY, str(project.bindir / "redod"), "stop", check=True)
 
 
 def test_a_short_background_process_is_waited_for_without_a_notice(project: Project) -> None:
