@@ -89,6 +89,21 @@ def test_ctrl_c_on_a_terminal_ends_everything(project: Project, pids: Fifo, go: 
 
 
 @ONE_CLIENT
+def test_a_terminal_that_is_closed_ends_everything(project: Project, pids: Fifo, go: Fifo) -> None:
+    project.write("x.do", FAMILY)
+    ours, theirs = pty.openpty()
+    client = project.start(
+        "setsid", "-c", "-w", str(project.bindir / "redo"), "x", stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    family = [pids.receive_process() for _ in range(5)]
+    os.close(ours)
+    for process in family:
+        process.wait_end()
+    assert client.wait(PATIENCE) in (-signal.SIGHUP, 128 + signal.SIGHUP)
+
+
+@ONE_CLIENT
 def test_a_nested_clients_death_ends_what_it_asked_for(project: Project, pids: Fifo, go: Fifo) -> None:
     project.write("y.do", "echo $$ >pids; read x <go\n")
     project.write("x.do", "redo-ifchange y & echo $! >pids; wait $! || echo gone; echo x\n")
