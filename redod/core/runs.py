@@ -41,6 +41,10 @@ def _resume(world: World, pool: Pool, line: Line) -> None:
     if job is not None and job.state is JobState.PARKED and not waits_elsewhere(job, call):
         pool.take(job)
         job.move(JobState.RUNNING)
+        # It runs again: its other calls that are over must not wait for a token that it holds now.
+        for other in [other for other in job.calls if other.resuming and other is not call]:
+            line.resuming.remove(other)
+            reply(world, other)
     reply(world, call)
 
 

@@ -77,15 +77,16 @@ def difference(old: Stamp, new: Stamp) -> str:
 
 
 def source_difference(old: Stamp, new: Stamp) -> str:
-    """Like `difference`, for a source: a ctime that alone differs counts while the number of links is the same.
+    """Like `difference`, for a source: a ctime that alone differs counts while the file has one link.
 
-    A different number of links explains the ctime (somebody made or removed a hard link), so it is no change.
+    Of a file with several, making and removing them explains the ctime (a script that does `ln x $3` changes that of x
+    in each run, and the number of links is the same afterwards), so it is no change.
     Two equal stamps of which the older was racy differ when the content does.
     """
     named = difference(old, new)
-    if named or old.nlink != new.nlink:
+    if named:
         return named
-    if old.ctime_ns != new.ctime_ns:
+    if old.ctime_ns != new.ctime_ns and old.nlink == new.nlink == 1:
         return "ctime"
     if old.content and new.content and old.content != new.content:
         return "content"

@@ -157,7 +157,8 @@ def _nodes(world: World) -> None:
         _check(world.graph.find(node.path) is node, node, "is known by another path")
         if node.kind is Kind.TARGET:
             _check(node.stamp is not None and node.version > 0, node, "is a target without stamp or version")
-            _check(node.dofile is not None, node, "is a target without a dofile")
+            # Of one that a crash left behind nothing is known but that it is ours.
+            _check(node.dofile is not None or node.status is None, node, "is a target without a dofile")
         if node.kind in (Kind.SOURCE, Kind.OVERRIDDEN):
             _check(node.stamp is not None and node.stamp.exists, node, "does not exist")
         _check(node.verified <= world.epoch and node.observed <= world.epoch, node, "is of a later epoch")

@@ -35,7 +35,9 @@ def recover(
             node.kind = Kind.TARGET
             node.stamp = found
             node.status = None
-            node.version = graph.fresh_version()
+            if not node.checksum:
+                # With one, building it again tells whether it is another: then its dependents need not run.
+                node.version = graph.fresh_version()
             node.workspace = workspace
             recovered.append(node)
     return recovered

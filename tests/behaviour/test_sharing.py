@@ -121,3 +121,12 @@ def test_the_last_clients_leaving_ends_a_shared_job(project: Project, ready: Fif
     finish(second, status=-9)
     script.wait_end()
     assert not (project.path / "x").exists()
+
+
+@pytest.mark.parametrize("jobs", ["-j1", "-j2"])
+def test_calls_of_one_script_at_the_same_time_are_all_answered(project: Project, jobs: str) -> None:
+    project.write("b.do", "echo b\n")
+    project.write("c.do", "echo c\n")
+    project.write("a.do", "for name in b ./b c; do redo-ifchange $name & done; wait; cat b c\n")
+    project.run("redo", jobs, "a", check=True)
+    assert project.read("a") == "b\nc\n"

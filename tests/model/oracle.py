@@ -1,12 +1,13 @@
 """The oracle: the naive redo that SEMANTICS.md describes, strictly serial, on simulated files of its own.
 
-It shares nothing with the core. It knows that a file changed because the history says so (`Files.edition`), not from
+It shares nothing with the core. It knows that a file changed because the history says so (`Files.state_of`), not from
 stamps, and decides everything by plain recursion.
 """
 
 from dataclasses import dataclass, field
+from functools import cache
 
-from tests.model.filesystem import Files
+from tests.model.filesystem import Files, State
 from tests.model.scripts import Script, ScriptFailedError, Version
 
 
@@ -16,7 +17,7 @@ class Entry:
 
     version: int = 0
     is_ours: bool = False
-    edition: int = 0
+    state: State = ()
     facts: tuple[int, int] | None = None
     """mtime and size as it was made; None: there was no file."""
     is_lost: bool = False
@@ -126,7 +127,7 @@ class Oracle:
     def _is_out_of_date_itself(self, target: bytes, entry: Entry) -> bool:
         if entry.is_lost or entry.failed or entry.always or self._differs(target, entry):
             return True
-        return any(self._is_file(name) for name in _names_before(target, entry.dofile))
+        return any(map(self.files.leads_to_file, _names_before(target, entry.dofile)))
 
     def _judge_dependency(self, path: bytes, version: Version, above: list[bytes]) -> list[bytes] | None:
         if path in above:
@@ -148,13 +149,12 @@ class Oracle:
     def _look(self, path: bytes) -> None:
         """A target of ours that the user deleted is lost; one that the user wrote is the user's."""
         entry = self.entries.get(path)
-        if entry is None or not entry.is_ours or self._edition(path) == entry.edition:
+        if entry is None or not entry.is_ours or self.files.state_of(path) == entry.state:
             return
         files, facts = self.files, entry.facts
         if not files.exists(path):
             if facts is not None:
-                entry.is_lost, entry.facts = True, None
-                entry.edition = self._edition(path)
+                entry.is_lost, entry.facts, entry.state = True, None, ()
         elif not files.is_directory(path) and facts != self._facts(path):
             entry.is_ours, entry.checksum = False, b""
 
@@ -162,34 +162,28 @@ class Oracle:
         """A directory is a directory, and nothing is nothing, whatever was there meanwhile."""
         if not self.files.exists(path) or self.files.is_directory(path):
             return self._facts(path) != entry.facts
-        return self._edition(path) != entry.edition
+        return self.files.state_of(path) != entry.state
 
     def _facts(self, path: bytes) -> tuple[int, int] | None:
         stamp = self.files.stamp(path)
         return (stamp.mtime_ns, stamp.size) if stamp.exists else None
-
-    def _edition(self, path: bytes) -> int:
-        return self.files.edition.get(path, 0)
-
-    def _is_file(self, path: bytes) -> bool:
-        return self.files.exists(path) and not self.files.is_directory(path)
 
     def _is_ours(self, path: bytes) -> bool:
         entry = self.entries.get(path)
         return entry is not None and entry.is_ours
 
     def _is_source(self, path: bytes) -> bool:
-        return self._is_file(path) and not self._is_ours(path)
+        return self.files.exists(path) and not self.files.is_directory(path) and not self._is_ours(path)
 
     def version(self, path: bytes) -> Version:
         if self._is_ours(path):
             return "made", self.entries[path].version
         if self.files.is_directory(path):
             return "directory", 0
-        return "file", self._edition(path)
+        return "file", self.files.source_state(path)
 
     def find_dofile(self, target: bytes) -> tuple[bytes, bytes] | None:
-        return next(((path, stem) for path, stem in _dofile_names(target) if self._is_file(path)), None)
+        return next((found for found in _dofile_names(target) if self.files.leads_to_file(found[0])), None)
 
     # Running a script.
 
@@ -197,7 +191,7 @@ class Oracle:
         session, files = self.session, self.files
         session.ran.append(target)
         script = Script(self, target, dofile, stem)
-        before = self._edition(target)
+        before = files.state_of(target)
         entry = self.entries.setdefault(target, Entry())
         try:
             script.run()
@@ -209,7 +203,7 @@ class Oracle:
             entry.always = entry.always or script.always
             entry.deps = {**entry.deps, **script.deps}
             entry.dofile = dofile
-            if self._edition(target) != before:
+            if files.state_of(target) != before:
                 self._is_as_made(target, entry)
                 self._renew(entry)
             if not files.exists(target):
@@ -230,11 +224,11 @@ class Oracle:
 
     def _is_as_made(self, target: bytes, entry: Entry) -> None:
         entry.is_ours, entry.is_lost = True, False
-        entry.edition, entry.facts = self._edition(target), self._facts(target)
+        entry.state, entry.facts = self.files.state_of(target), self._facts(target)
 
-    def _put_in_place(self, target: bytes, script: Script, before: int) -> None:
+    def _put_in_place(self, target: bytes, script: Script, before: State) -> None:
         files, made = self.files, script.made
-        if self._edition(target) != before or {"out", "temp"} <= made:
+        if files.state_of(target) != before or {"out", "temp"} <= made:
             raise ScriptFailedError
         if "dir" in made:
             files.remove(target)
@@ -242,11 +236,17 @@ class Oracle:
         elif made:
             if files.is_directory(target):
                 raise ScriptFailedError
-            files.write(target, script.output)
+            if "ln" in made:
+                files.hard_link(target, script.leads_to)
+            elif "sym" in made:
+                files.symlink(target, script.leads_to)
+            else:
+                files.write(target, script.output)
         elif not files.is_directory(target):
             files.remove(target)
 
 
+@cache
 def _dofile_names(target: bytes) -> list[tuple[bytes, bytes]]:
     """Where the script may be, best first, each with its `$2`."""
     directory, name = target.rsplit(b"/", 1)

@@ -6,11 +6,14 @@ Scripts are texts in a little language, one action a line, names relative to the
     try NAMES    the same, `|| true`               fork NAMES   a redo-ifchange for each name, at the same time
     redo NAMES   redo                              absent NAMES redo-ifcreate
     from NAME    need NAME, then what it names     copy NAME    need NAME, its bytes become the text
-    late NAME    read NAME, then declare it        drop NAMES   as need, and its client is killed
+    late NAMES   read now, declared at the end     drop NAMES   as need, and its client is killed
     always       redo-always                       stamp WORD   redo-stamp with WORD and the text
     parity       the text becomes 0 or 1           out, temp    the text becomes stdout, `$3`
     both, self   stdout and `$3`; `$1` itself      dir          `$3` is a directory
+    ln NAME      need NAME, `$3` is a hard link    sym NAME     need NAME, `$3` is a symbolic link
+    nothing      makes nothing; each script ends with what it makes, or with one of these:
     fail N       ends with status N                die N        ends by signal N
+    odd NAME     need NAME, fail if it holds an odd number of bytes
     hold         leaves somebody who holds the completion pipe for a while
 """
 
@@ -25,13 +28,16 @@ from redod.core import instructions as do
 from redod.core.graph import Graph, Kind
 from redod.core.model import Call, Job, Session
 from redod.core.outcome import InstallStdout, InstallTemporary, Outcome, Produced, RemoveTarget
-from redod.core.paths import join
 from redod.core.scheduler import Scheduler
-from redod.core.stamps import MISSING, Stamp
+from redod.core.stamps import Stamp
 from redod.core.states import JobState
 from redod.core.validate import validate
 from redod.core.verdicts import Reason
-from tests.model.filesystem import Files
+from tests.model.filesystem import Files, resolve
+from tests.model.storage import WORKSPACE, Storage
+
+_COMMITS = 0.03
+"""The share of steps before which the gathered results are committed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,7 +47,8 @@ class Client:
     process: "Process | None" = None
     session: Session | None = None
     status: int | None = None
-    tolerant: bool = False
+    tolerance: str = ""
+    """What the script does when the call fails: it ends; "goes on"; "waits" for its other calls and ends then."""
     complaints: list[str] = field(default_factory=list)
     shown: list[bytes] = field(default_factory=list)
     unchanged: list[bytes] = field(default_factory=list)
@@ -54,9 +61,12 @@ class Process:
 
     job: Job
     actions: list[list[bytes]]
+    temporary: bytes
+    """`$3`, absolute."""
     text: bytes = b""
     stdout: bytes = b""
-    temporary: Stamp = MISSING
+    failed: bool = False
+    late: list[bytes] = field(default_factory=list)
     calls: set[Call] = field(default_factory=set)
     status: int | None = None
     holding: bool = False
@@ -69,7 +79,7 @@ class Process:
         return not self.calls if self.status is None else self.pipe_open
 
     def path(self, name: bytes) -> bytes:
-        return join(self.job.dofile.directory, name)
+        return resolve(self.job.dofile.directory, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +96,15 @@ def parse(script: bytes, stem: bytes) -> list[list[bytes]]:
 
 
 class Simulation:
-    """`seed` decides what happens next wherever several things could."""
+    """`seed` decides what happens next wherever several things could. `validated`: the share of steps after which
+    the invariants are checked, which takes longer than the step.
+    """
 
-    def __init__(self, files: Files, *, seed: int = 0, jobs: int = 2) -> None:
+    def __init__(self, files: Files, *, seed: int = 0, jobs: int = 2, validated: float = 1.0) -> None:
         self.files = files
         self.random = random.Random(seed)
         self.jobs = jobs
+        self.validated = validated
         self.graph = Graph(1000)
         self.scheduler = Scheduler(self.graph, jobs)
         self.processes: list[Process] = []
@@ -100,7 +113,7 @@ class Simulation:
         self.most_running = 0
         self.remarks: list[str] = []
         self.complaints: list[str] = []
-        self.stored: set[bytes] = set()
+        self.storage = Storage()
         self.observations = 0
         self._events: deque[events.Event] = deque()
         self._clients: dict[Session, Client] = {}
@@ -144,17 +157,21 @@ class Simulation:
         self._events.append(events.Rechecked(client.session))
 
     def restart(self) -> None:
-        """A new server knows what was recorded, and of other files what the records name."""
-        old, self.graph = self.graph, Graph(self.graph.fresh_version())
+        """The server is stopped, and another one starts."""
+        self.storage.commit()
+        self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL, whatever it was doing; another one starts. Its scripts end, too."""
+        for process in self.processes:
+            self.files.remove(process.temporary)
+        for client in self._clients.values():
+            client.ended, client.status = True, 1
+        for left in (self.processes, self._events, self._clients, self._by_job):
+            left.clear()
+        self.graph = Graph(self.graph.fresh_version())
         self.scheduler = Scheduler(self.graph, self.jobs)
-        for node in old:
-            if node.kind is Kind.TARGET and node.path not in self.stored:
-                continue
-            new = self.graph.node(node.path)
-            new.kind, new.stamp, new.version, new.checksum = node.kind, node.stamp, node.version, node.checksum
-            new.status, new.always = node.status, node.always
-            new.dofile = None if node.dofile is None else self.graph.node(node.dofile.path)
-            new.deps = tuple(dep._replace(node=self.graph.node(dep.node.path)) for dep in node.deps)
+        self.storage.load(self.graph, self.files.stamp)
 
     # What happens then.
 
@@ -162,11 +179,14 @@ class Simulation:
         """Go on until nothing is left to do."""
         while self.advance():
             pass
+        self._validate()
         left = [*self.scheduler.world.sessions, *self.scheduler.world.jobs.values()]
         assert not left, f"nothing goes on any more, and there is still {left}"
 
     def advance(self) -> bool:
         """Let one thing happen. Whether anything could."""
+        if self.random.random() < _COMMITS:
+            self.storage.commit()
         if self._events:
             self._step(self._events.popleft())
             return True
@@ -179,9 +199,11 @@ class Simulation:
     def _step(self, event: events.Event) -> None:
         for instruction in self.scheduler.step(event):
             self._obey(instruction)
-        validate(self.scheduler.world)
-        states = [job.state for job in self.scheduler.world.jobs.values()]
-        self.most_running = max(self.most_running, states.count(JobState.RUNNING))
+        self._validate()
+
+    def _validate(self) -> None:
+        if self.validated == 1.0 or self.random.random() < self.validated:
+            validate(self.scheduler.world)
 
     def _obey(self, instruction: do.Instruction) -> None:
         match instruction:
@@ -196,11 +218,11 @@ class Simulation:
                 self._events.append(self._install(job, outcome))
             case do.Discard(job):
                 if job in self._by_job:
-                    self._by_job[job].temporary = MISSING
+                    self.files.remove(self._by_job[job].temporary)
             case do.KillJob(job):
                 self._kill(self._by_job[job])
             case do.Record(node):
-                self.stored.add(node.path)
+                self.storage.record(node)
             case do.Reply(call, status):
                 self._reply(call, status)
             case do.Complain(call, text):
@@ -233,46 +255,64 @@ class Simulation:
 
     def _start(self, job: Job, reason: Reason) -> None:
         self.ran.append(Ran(job.node.path, job.session.number, reason))
-        script = self.files.contents.get(job.dofile.path)
-        if script is None:
+        job.node.workspace = WORKSPACE
+        if not self.files.leads_to_file(job.dofile.path):
             self._events.append(events.StartFailed(job, "its script is gone"))
             return
-        process = Process(job, parse(script, job.dofile.stem))
+        script = self.files.read(job.dofile.path)
+        process = Process(job, parse(script, job.dofile.stem), b"%s.%d.redo.tmp" % (job.node.path, len(self.ran)))
         self.processes.append(process)
         self._by_job[job] = process
+        running = [job for job in self.scheduler.world.jobs.values() if job.state is JobState.RUNNING]
+        self.most_running = max(self.most_running, len(running))
         self._events.append(events.JobStarted(job, self.files.stamp(job.node.path), self.files.clock()))
 
     def _examine(self, job: Job) -> events.Event:
-        process = self._by_job[job]
-        return events.Examined(job, Produced(len(process.stdout), process.temporary, self.files.stamp(job.node.path)))
+        process, stamp = self._by_job[job], self.files.stamp
+        return events.Examined(job, Produced(len(process.stdout), stamp(process.temporary), stamp(job.node.path)))
 
     def _install(self, job: Job, outcome: Outcome) -> events.Event:
         process, path, files = self._by_job[job], job.node.path, self.files
         match outcome:
             case InstallStdout() if not files.is_directory(path):
-                files.write(path, process.stdout)
-            case InstallTemporary() if process.temporary.is_directory:
+                files.write(process.temporary, process.stdout)
+                self._commit(process)
+            case InstallTemporary() if files.is_directory(process.temporary):
+                self.storage.intend(path, files.stamp(process.temporary))
+                files.remove(process.temporary)
                 files.remove(path)
                 files.mkdir(path)
             case InstallTemporary() if not files.is_directory(path):
-                files.write(path, process.text)
+                self._commit(process)
             case InstallStdout() | InstallTemporary():
                 return events.InstallFailed(job, "a directory stands there")
             case RemoveTarget():
                 files.remove(path)
             case _:
                 pass
-        process.temporary = MISSING
         return events.Installed(job, files.stamp(path))
+
+    def _commit(self, process: Process) -> None:
+        """The intent first, then the rename (which does nothing between two names of one file)."""
+        path, files = process.job.node.path, self.files
+        self.storage.intend(path, files.stamp(process.temporary))
+        files.rename(process.temporary, path)
+        files.remove(process.temporary)
 
     def _reply(self, call: Call, status: int) -> None:
         client = _client(call)
         client.status = status
         process = client.process
-        if process is not None:
-            process.calls.discard(call)
-            if status and not client.tolerant and process.status is None:
-                self._exit(process, 1)
+        if process is None:
+            self.storage.commit()
+            return
+        process.calls.discard(call)
+        if not status or process.status is not None:
+            return
+        if client.tolerance == "waits":
+            process.failed = True
+        elif not client.tolerance:
+            self._exit(process, 1)
 
     # What scripts do.
 
@@ -291,13 +331,16 @@ class Simulation:
         match verb:
             case "need" | "try":
                 process.actions.insert(0, [b"read", *names])
-                self._call(process, paths, tolerant=verb == "try")
+                self._call(process, paths, tolerance="goes on" if verb == "try" else "")
             case "redo":
                 self._call(process, paths, force=True)
             case "fork":
-                process.actions.insert(0, [b"read", *names])
+                process.actions[:0] = [[b"check"], [b"read", *names]]
                 for path in paths:
-                    self._call(process, [path])
+                    self._call(process, [path], tolerance="waits")
+            case "check":
+                if process.failed:
+                    self._exit(process, 1)
             case "from":
                 process.actions[:0] = [[b"read", *names], [b"follow", *names]]
                 self._call(process, paths)
@@ -305,11 +348,15 @@ class Simulation:
                 process.actions.insert(0, [b"take", *names])
                 self._call(process, paths)
             case "take":
-                process.text = self.files.contents.get(paths[0], b"")
+                process.text = self.files.read(paths[0])
             case "follow":
-                process.actions.insert(0, [b"need", *self.files.contents.get(paths[0], b"").split()])
+                process.actions.insert(0, [b"need", *self.files.read(paths[0]).split()])
+            case "ln" | "sym" | "odd":
+                process.actions[:0] = [[b"read", *names], [b"then " + verb.encode(), *names]]
+                self._call(process, paths)
             case "late":
-                process.actions[:0] = [[b"read", *names], [b"ask", *names]]
+                process.actions.insert(0, [b"read", *names])
+                process.late += names
             case "ask":
                 self._call(process, paths)
             case "drop":
@@ -317,7 +364,7 @@ class Simulation:
                 self._events.append(events.CallLeft(call))
                 process.calls.discard(call)
             case "read":
-                process.text += b"".join(b"[%s]" % self.files.contents.get(path, b"-") for path in paths)
+                process.text += b"".join(b"[%s]" % self.files.read(path) for path in paths)
             case "absent":
                 if any(self.files.exists(path) for path in paths):
                     self._exit(process, 1)
@@ -326,7 +373,7 @@ class Simulation:
             case "always":
                 self._events.append(events.AlwaysDeclared(job))
             case "parity":
-                process.text = b"%d" % (sum(process.text) & 1)
+                process.text = b"%d" % (len(process.text) & 1)
             case "stamp":
                 self._events.append(events.ChecksumGiven(job, b"".join(names) + b":" + process.text))
             case "hold":
@@ -335,6 +382,18 @@ class Simulation:
                 self._exit(process, int(names[0]))
             case "die":
                 self._exit(process, -int(names[0]))
+            case "then odd":
+                if len(self.files.read(paths[0])) & 1:
+                    self._exit(process, 1)
+            case "then sym":
+                self.files.symlink(process.temporary, paths[0])
+                self._declare_late(process)
+            case "then ln":
+                if self.files.exists(paths[0]) and not self.files.is_directory(paths[0]):
+                    self.files.hard_link(process.temporary, paths[0])
+                    self._declare_late(process)
+                else:
+                    self._exit(process, 1)
             case _:
                 self._write(process, verb)
 
@@ -343,20 +402,25 @@ class Simulation:
         if verb in ("out", "both"):
             process.stdout += process.text
         if verb in ("temp", "both"):
-            now = self.files.clock()
-            process.temporary = Stamp(now, len(process.text), 1, 0o100644, 0, 0, now, 1)
+            self.files.write(process.temporary, process.text)
         elif verb == "dir":
-            process.temporary = Stamp(0, 0, 0, 0o040000, 0, 0, 0, 0)
+            self.files.mkdir(process.temporary)
         elif verb == "self" and self.files.is_directory(process.job.node.path):
             self._exit(process, 1)
         elif verb == "self":
             self.files.write(process.job.node.path, process.text, in_place=True)
         else:
-            assert verb == "out", f"no such action: {verb}"
+            assert verb in ("out", "nothing"), f"no such action: {verb}"
+        self._declare_late(process)
 
-    def _call(self, process: Process, paths: list[bytes], *, tolerant: bool = False, force: bool = False) -> Call:
+    @staticmethod
+    def _declare_late(process: Process) -> None:
+        if process.late:
+            process.actions.insert(0, [b"ask", *process.late])
+
+    def _call(self, process: Process, paths: list[bytes], *, tolerance: str = "", force: bool = False) -> Call:
         job = process.job
-        client = Client(process=process, tolerant=tolerant)
+        client = Client(process=process, tolerance=tolerance)
         call = self.scheduler.call(job.session, paths, force=force, job=job, client=client)
         process.calls.add(call)
         self._events.append(events.CallMade(call))

@@ -1,6 +1,6 @@
 """Random projects with random histories, through the real client and server, and by the oracle.
 
-Each failure names its seed. Servers are stopped and killed, and builds interrupted, at any time.
+Each failure names its seed, and is cut down. Servers are stopped and killed, and builds interrupted, at any time.
 """
 
 import copy
@@ -9,20 +9,26 @@ import random
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from redod.core.paths import join, relative
 from tests.behaviour.project import CLIENTS, PATIENCE, Project, make_install
-from tests.model.filesystem import Files
-from tests.model.histories import EVERYTHING, Edit
-from tests.model.histories import Project as History
+from tests.model.filesystem import Edit, Files
+from tests.model.histories import Build, History, Restart, Step, make_history
 from tests.model.oracle import Oracle
+from tests.model.play import Comparing
 from tests.model.real import VERBS, Disk, on_disk
+from tests.model.shrink import shrink
+from tests.model.telling import changes, names_of, tell, tell_step
 
-STEPS = 5
+STEPS = 4
+"""Builds in one history."""
+_TRIES = 150
+"""To cut a failing history down: each takes about a second."""
 _BROKEN = re.compile(rb"Traceback|internal error|killed by signal (?!9\b)")
 
 
@@ -30,7 +36,7 @@ _BROKEN = re.compile(rb"Traceback|internal error|killed by signal (?!9\b)")
 def real_seeds() -> range:
     """REDOD_REAL_RUNS histories from the seed REDOD_REAL_SEED on."""
     first = int(os.environ.get("REDOD_REAL_SEED", "1"))
-    return range(first, first + int(os.environ.get("REDOD_REAL_RUNS", "15")))
+    return range(first, first + int(os.environ.get("REDOD_REAL_RUNS", "100")))
 
 
 @pytest.fixture(scope="module")
@@ -48,179 +54,179 @@ def project(tmp_path: Path, bindir: Path) -> Iterator[Project]:
     made.close()
 
 
-class Play:
-    """One history: the same edits for both sides. Every third has interruptions, and no script that writes `$1`: what
-    such a script has left when its server is killed, nobody can tell from a hand edit.
-    """
+class Play(Comparing):
+    """One history: the same edits for both sides."""
 
-    def __init__(self, seed: int, project: Project, directory: Path) -> None:
-        self.has_interruptions = seed % 3 == 0
-        self.history = History(seed, coarse=self.has_interruptions)
-        self.random = random.Random(~seed)
+    def __init__(self, history: History, project: Project, directory: Path) -> None:
+        super().__init__(history)
+        self.random = random.Random(~history.seed)
         directory.mkdir()
         self.disk = Disk(directory / "p", directory / "spare")
         self.project = project
         self.oracle = Oracle(Files())
-        self.told: list[str] = []
+        self._ran_file = directory / "ran"
         self._below = b"/p"
         """What the names shown are relative to."""
 
-    def do(self, edits: list[Edit]) -> None:
-        for edit in edits:
-            edit(self.disk)
-            edit(self.oracle.files)
-
-    def begin(self) -> None:
-        self.do(self.history.initial())
-        (self.disk.root / "ask").mkdir()
+    def run(self) -> None:
+        """Raises AssertionError at the first difference."""
+        for name in ("d/e", "ask"):
+            (self.disk.root / name).mkdir(parents=True)
+        (self.disk.root / "link").symlink_to("d")
         (self.disk.root / "ask" / "ask.do").write_bytes(b"redo-ifchange $MODEL_TARGETS\n")
+        for edit in self.history.begin:
+            self._edit(edit)
+        for number, step in enumerate(self.history.steps, 1):
+            try:
+                self._step(step)
+            except Exception as error:
+                raise AssertionError(f"step {number} ({tell_step(step)}): {error or type(error).__name__}") from error
 
-    def step(self) -> None:
-        self.disk.wait_for_tick()
-        for _ in range(self.random.randint(0, 3)):
-            edits = self.history.edit(self.oracle.files)
-            before = dict(self.oracle.files.contents)
-            self.do(edits)
-            self.told.append(f"edit {_differing(before, self.oracle.files.contents)}")
-        self.disk.wait_for_tick()
-        match self.random.random():
-            case chance if chance < 0.1:
-                self.told.append("stop")
+    def _edit(self, edit: Edit) -> None:
+        edit.apply(self.disk)
+        edit.apply(self.oracle.files)
+
+    def _step(self, step: Step) -> None:
+        match step:
+            case Edit():
+                self._edit(step)
+            case Restart("stop"):
                 self.project.run("redod", "stop", check=True)
-            case chance if chance < 0.2 and self.project.server_pid:
-                self.told.append("kill")
-                self.project.kill_server()
-        self.build()
+            case Restart():
+                self._kill_server()
+            case Build():
+                self.disk.wait()
+                self._build(step, self._break(step) if step.broken else None)
+                self.disk.wait()
 
-    def build(self) -> None:
-        targets = self._some_targets()
-        jobs = self.random.choice([1, 1, 2, 3, 4])
-        force = jobs == 1 and self.random.random() < 0.2
-        keep_going = jobs > 1 or self.random.random() < 0.5
-        interrupted = self.has_interruptions and self.random.random() < 0.5
-        if interrupted:
-            force, keep_going = False, True
-            self._interrupt(targets, jobs)
+    def _kill_server(self) -> None:
+        if self.project.server_pid:
+            self.project.kill_server()
+
+    def _build(self, build: Build, ran_before: list[bytes] | None) -> None:
+        targets = self._targets(build)
         fails = self._would_fail(targets)
-        status, expected = self.oracle.build(targets, force=force, keep_going=keep_going)
-        if not fails and not force and self.random.random() < 0.5:
-            jobs = 2
+        status, expected = self.oracle.build(targets, force=build.force, keep_going=build.keep_going)
+        if not self.history.serial and not fails and not build.force and self.random.random() < 0.5:
             process = self._plain(targets)
         else:
-            process = self._start(targets, jobs, force=force, keep_going=keep_going)
-        self._finish(process, jobs, status, None if interrupted else expected)
-        if self.random.random() < 0.5:
-            status, expected = self.oracle.build(targets, force=False, keep_going=True)
-            self.told.append("again")
-            self._finish(self._start(targets, jobs, force=False, keep_going=True), jobs, status, expected)
-
-    def _finish(self, process: "subprocess.Popen[bytes]", jobs: int, status: int, expected: list[bytes] | None) -> None:
+            process = self._start(build, targets)
         _, err = process.communicate(timeout=PATIENCE)
-        ran = self._ran(err)
-        self.told.append(f"  ran {ran}\n  and should have {expected}")
         try:
             assert not _BROKEN.search(err)
-            assert bool(process.returncode) == bool(status), f"status {process.returncode} and not {status}"
-            if expected is not None and jobs == 1:
-                assert ran == expected, "other scripts ran, or in another order"
-            elif expected is not None:
-                assert sorted(ran) == sorted(expected), "other scripts ran"
-            self._compare_files(may_have_litter=expected is None)
+            assert bool(process.returncode) == bool(status), (
+                f"its status is {process.returncode} and should be {status}"
+            )
+            ran = self._take_runs()
+            if ran_before is None:
+                self._compare_shown(ran, err)
+                self._compare_runs(ran, expected)
+            else:
+                self._compare_both_runs(ran, expected, ran_before, may_repeat=bool(build.edit))
+            self._compare_files()
         except AssertionError as error:
             raise AssertionError(f"{error}\n{err.decode(errors='replace')}") from error
 
-    def _compare_files(self, *, may_have_litter: bool) -> None:
-        found = {path: text for path, text in self.disk.read_all().items() if not path.startswith(b"/p/ask")}
-        if may_have_litter:
-            # A killed server's scripts may go on for a while, and make their `$3` after the next build has cleaned up.
-            for path in [path for path in found if b".redo.tmp" in path]:
-                self.disk.remove(path)
-                del found[path]
-        wanted = {path: on_disk(path, text) for path, text in self.oracle.files.contents.items()}
-        assert found == wanted, f"other bytes: {_differing(wanted, found)}"
+    def _compare_shown(self, ran: list[bytes], err: bytes) -> None:
+        names = Project.jobs(subprocess.CompletedProcess([], 0, b"", err))
+        paths = [os.path.normpath(join(self._below, os.fsencode(name))) for name in names]
+        shown = [path for path in paths if path != b"/p/ask/ask"]
+        assert sorted(shown) == sorted(ran), f"it showed {names_of(shown)} and ran {names_of(ran)}"
 
-    def _some_targets(self) -> list[bytes]:
-        names = EVERYTHING if self.random.random() < 0.5 else self.random.sample(EVERYTHING, 2)
-        if not self.oracle.files.exists(b"/p/g.do"):
-            # Asked for at the same time, g may or may not find the script that is being made.
-            names = [name for name in names if name != b"g"]
-        return [b"/p/" + name for name in names]
+    def _compare_files(self) -> None:
+        found = {path: text for path, text in self.disk.contents.items() if path not in (b"/p/d", b"/p/d/e")}
+        for path in [path for path in found if b".redo.tmp" in path]:
+            # A killed server's scripts may go on for a while, and make their `$3` after the next build has cleaned up.
+            assert any(isinstance(step, Restart) or step.broken for step in self._builds()), f"{path!r} was left"
+            self.disk.remove(path)
+            del found[path]
+        wanted = {path: on_disk(path, text) for path, text in self.oracle.files.contents.items()}
+        assert found == wanted, f"other bytes: {changes(wanted, found)}"
+
+    def _builds(self) -> Iterator[Build | Restart]:
+        return (step for step in self.history.steps if not isinstance(step, Edit))
+
+    def _take_runs(self) -> list[bytes]:
+        """The targets whose scripts have run since the last time, as the scripts themselves told."""
+        told = self._ran_file.read_bytes().splitlines() if self._ran_file.exists() else []
+        self._ran_file.write_bytes(b"")
+        top = os.fsencode(self.disk.root)
+        return [b"/p" + path.removeprefix(top) for path in told if path != top + b"/ask/ask"]
+
+    def _targets(self, build: Build) -> list[bytes]:
+        # Asked for at the same time, g may or may not find the script that is being made.
+        is_chance = not self.oracle.files.exists(b"/p/g.do")
+        return [b"/p/" + name for name in build.targets if not (is_chance and name == b"g")]
 
     def _would_fail(self, targets: list[bytes]) -> bool:
         oracle = copy.deepcopy(self.oracle)
         status, _ = oracle.build(targets, force=False, keep_going=True)
         return bool(status or oracle.session.failed)
 
-    def _start(self, targets: list[bytes], jobs: int, *, force: bool, keep_going: bool) -> "subprocess.Popen[bytes]":
+    def _start(self, build: Build, targets: list[bytes]) -> "subprocess.Popen[bytes]":
         """`redo-ifchange` knows no options, so that a script of the options' session has to ask."""
-        cwd = b"/p" if force else b"/p/ask"
+        cwd = b"/p" if build.force else b"/p/ask"
         names = [relative(target, cwd) for target in targets]
-        options = [f"-j{jobs}", *(["-k"] if keep_going else [])]
-        asked = names if force else [b"ask/ask"]
+        options = [f"-j{build.jobs}", *(["-k"] if build.keep_going else [])]
         self._below = b"/p"
-        self.told.append(f"redo {' '.join(options)} {b' '.join(names).decode()}{'' if force else ' (ifchange)'}")
         environment = {"MODEL_TARGETS": b" ".join(names).decode()}
-        return self.project.start("redo", *options, *asked, cwd=self.disk.root, env=environment)
+        return self._run("redo", *options, *(names if build.force else [b"ask/ask"]), cwd=self.disk.root, **environment)
+
+    def _run(self, *argv: str | bytes, cwd: Path, **environment: str) -> "subprocess.Popen[bytes]":
+        return self.project.start(*argv, cwd=cwd, env={**environment, "MODEL_RAN": str(self._ran_file)})
 
     def _plain(self, targets: list[bytes]) -> "subprocess.Popen[bytes]":
         below = self.random.choice([b"/p", b"/p/d"])
         names = [relative(target, below) for target in targets]
-        self.told.append(f"redo-ifchange {b' '.join(names).decode()} in {below.decode()}")
         self._below = below
-        return self.project.start("redo-ifchange", *names, cwd=self.disk.real(below))
+        return self._run("redo-ifchange", *names, cwd=self.disk.real(below))
 
-    def _interrupt(self, targets: list[bytes], jobs: int) -> None:
-        """Begin the build, and break something when some scripts have been started."""
-        process = self._start(targets, jobs, force=False, keep_going=True)
+    def _break(self, build: Build) -> list[bytes]:
+        """Begin the build, and break it off when some scripts have been started; what it has run."""
+        process = self._start(build, self._targets(build))
         assert process.stderr is not None
-        for _ in range(self.random.randint(1, 12)):
+        for _ in range(build.after // 5 + 1):
             if not process.stderr.readline():
                 break
-        how = self.random.choice(["kill the server", "stop the server", "kill the client", "Ctrl-C", "another client"])
-        self.told.append(how)
-        match how:
-            case "kill the server":
-                if self.project.server_pid:
-                    self.project.kill_server()
-            case "stop the server":
+        match build.broken:
+            case "kill":
+                self._kill_server()
+            case "stop":
                 self.project.run("redod", "stop", check=True)
-            case "kill the client":
-                process.kill()
-            case "Ctrl-C":
-                process.send_signal(signal.SIGINT)
+            case "cancel":
+                process.send_signal(self.random.choice([signal.SIGKILL, signal.SIGINT]))
             case _:
-                other = self._start([self.random.choice(targets)], jobs, force=False, keep_going=True)
-                _, err = other.communicate(timeout=PATIENCE)
-                assert not _BROKEN.search(err), err.decode(errors="replace")
+                assert build.edit is not None
+                self._edit(build.edit)
         _, err = process.communicate(timeout=PATIENCE)
         assert not _BROKEN.search(err), err.decode(errors="replace")
-        self.disk.wait_for_tick()
-
-    def _ran(self, err: bytes) -> list[bytes]:
-        names = Project.jobs(subprocess.CompletedProcess([], 0, b"", err))
-        paths = [os.path.normpath(join(self._below, os.fsencode(name))) for name in names]
-        return [path for path in paths if path != b"/p/ask/ask"]
+        return self._take_runs()
 
 
-def _differing(before: dict[bytes, bytes], after: dict[bytes, bytes]) -> str:
-    names = sorted(before.keys() | after.keys())
-    return " ".join(f"{n.decode()}={after.get(n)!r}" for n in names if before.get(n) != after.get(n)) or "attributes"
+def check(history: History, play: Callable[[History], None]) -> None:
+    """Play it; if it fails, tell the shortest history found that fails, too. Raises AssertionError."""
 
+    def problem(history: History) -> str:
+        try:
+            play(history)
+        except AssertionError as error:
+            return str(error)
+        return ""
 
-def play(seed: int, project: Project, directory: Path) -> None:
-    history = Play(seed, project, directory)
-    history.begin()
-    try:
-        for _ in range(STEPS):
-            history.step()
-    except Exception as error:
-        scripts = {path.decode(): text for path, text in history.oracle.files.contents.items() if path.endswith(b".do")}
-        told = "\n".join([*(f"{name}: {text!r}" for name, text in scripts.items()), *history.told])
-        raise AssertionError(f"seed {seed}: {type(error).__name__}: {error}\n{told}") from error
+    found = problem(history)
+    if found:
+        smallest = shrink(history, lambda smaller: bool(problem(smaller)), tries=_TRIES)
+        raise AssertionError(f"{found}\ncut down:\n{problem(smallest)}\n{tell(smallest)}")
 
 
 def test_random_histories_build_on_disk_what_the_oracle_says(
     real_seeds: range, project: Project, tmp_path: Path
 ) -> None:
+    numbers = count()
+
+    def play(history: History) -> None:
+        Play(history, project, tmp_path / f"play{next(numbers)}").run()
+
     for seed in real_seeds:
-        play(seed, project, tmp_path / f"seed{seed}")
+        # A coarse clock is what a disk has: there is no other in which an edit in the middle of a build could be told.
+        check(make_history(seed, steps=STEPS, coarse=seed % 3 == 0, breaks=seed % 5 < 2), play)

@@ -1,32 +1,33 @@
 """Random overlapping sessions: several builds at once, cancelled at any time, cycles and dropped clients included.
 
-Nothing is known beforehand of what runs; `validate` checks every step, everything ends, and a last build by one session
+Nothing is known beforehand of what runs; `validate` checks the steps, everything ends, and a last build by one session
 makes what the oracle makes.
 """
 
 import random
 
-from tests.model.filesystem import Files
-from tests.model.histories import EVERYTHING, TARGETS, Project
+from tests.model.filesystem import Edit, Files
+from tests.model.histories import EVERYTHING, TARGETS, make_history
 from tests.model.oracle import Oracle
 from tests.model.simulation import Client, Simulation
 
 
 def play(seed: int, *, with_cycles: bool) -> None:
-    rng, project = random.Random(seed), Project(seed, coarse=False)
-    ours = Simulation(Files(), seed=seed, jobs=rng.randint(1, 4))
-    for edit in project.initial():
-        edit(ours.files)
+    rng, history = random.Random(~seed), make_history(seed, steps=3, coarse=False, breaks=True)
+    ours = Simulation(Files(), seed=seed, jobs=rng.randint(1, 4), validated=0.2)
+    for edit in history.begin:
+        edit.apply(ours.files)
     for name in rng.sample(TARGETS, 3):
         path = b"/p/" + name + b".do"
         verb, asked = rng.choice([b"fork", b"drop", b"redo"]), TARGETS if with_cycles else TARGETS[-1:]
         others = b" ".join(rng.sample(asked, min(2, len(asked))))
         if name not in TARGETS[-1:]:
-            ours.files.write(path, verb + b" " + others + b"\n" + ours.files.contents[path])
-    for _ in range(3):
-        _overlap(ours, rng)
-        for edit in project.edit(ours.files):
-            edit(ours.files)
+            ours.files.write(path, verb + b" " + others + b"\n" + ours.files.read(path))
+    for step in history.steps:
+        if isinstance(step, Edit):
+            step.apply(ours.files)
+        else:
+            _overlap(ours, rng)
     if not with_cycles:
         _ends_as_it_should(ours)
 
@@ -59,20 +60,19 @@ def _ends_as_it_should(ours: Simulation) -> None:
     oracle = Oracle(files)
     status, _ = oracle.build(targets, force=False, keep_going=True)
     if status == 0 and not oracle.session.failed:
-        made = {path: files.contents.get(path) for path in targets}
-        assert made == {path: ours.files.contents.get(path) for path in targets}
+        assert {path: files.read(path) for path in targets} == {path: ours.files.read(path) for path in targets}
 
 
-def test_overlapping_sessions_end_and_leave_everything_as_one_session_would(model_seeds: range) -> None:
-    for seed in model_seeds:
+def test_overlapping_sessions_end_and_leave_everything_as_one_session_would(session_seeds: range) -> None:
+    for seed in session_seeds:
         try:
             play(seed, with_cycles=False)
         except Exception as error:
             raise AssertionError(f"seed {seed}: {error}") from error
 
 
-def test_overlapping_sessions_with_cycles_end(model_seeds: range) -> None:
-    for seed in model_seeds:
+def test_overlapping_sessions_with_cycles_end(session_seeds: range) -> None:
+    for seed in session_seeds:
         try:
             play(seed, with_cycles=True)
         except Exception as error:

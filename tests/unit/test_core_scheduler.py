@@ -47,7 +47,7 @@ def test_a_stamped_target_is_built_ahead_and_cuts_off_what_needs_it() -> None:
     project.build("a")
     project.write("s", "s")
     assert project.build("a") == (0, "c")
-    project.write("s", "t")
+    project.write("s", "tt")
     assert project.build("a") == (0, "c a b")
 
 

@@ -291,3 +291,11 @@ def test_validate_finds_a_wrong_world() -> None:
     job.want.calls.clear()
     with pytest.raises(AssertionError, match="does not know of it once"):
         validate(world)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@SEEDS
+def test_calls_of_one_script_that_end_together_are_all_answered(jobs: int, seed: int) -> None:
+    """The job has one token: the call that takes it back must not leave the others to wait for it."""
+    project = Project({"a": "fork b b c\nout", "b": "need s\nout", "c": "out"}, "s", seed=seed)
+    assert project.build("a", jobs=jobs) == (0, "a b c")

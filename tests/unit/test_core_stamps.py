@@ -40,6 +40,13 @@ def test_ctime_counts_for_a_source_while_the_number_of_links_is_the_same() -> No
     assert source_difference(FILE, FILE._replace(ctime_ns=999, nlink=2)) == ""
 
 
+def test_the_ctime_of_a_file_with_several_links_never_counts() -> None:
+    """A script that does `ln x $3` changes that of x in each run, and leaves as many links as before."""
+    linked = FILE._replace(nlink=2)
+    assert source_difference(linked, linked._replace(ctime_ns=999)) == ""
+    assert source_difference(linked, changed(linked, "mtime_ns")) == "mtime"
+
+
 def test_a_file_that_came_or_went_differs() -> None:
     assert difference(MISSING, FILE) == "new"
     assert difference(FILE, MISSING) == "missing"

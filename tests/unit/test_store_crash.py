@@ -195,6 +195,23 @@ def test_a_commit_between_an_intent_and_its_record_hides_neither(root: bytes) ->
     store.close()
 
 
+def test_after_a_crash_a_checksum_still_tells_whether_a_target_is_another(root: bytes) -> None:
+    """Built again with the same checksum it is unchanged, and its dependents need not run."""
+    graph = Graph(1000)
+    store = start(root + b"/w", graph)
+    stamped, plain = root + b"/w/t1", root + b"/w/t2"
+    before = {path: record(store, graph, path, install(store, path, b"old"), []) for path in (stamped, plain)}
+    before[stamped].checksum = b"sum"
+    store.commit()
+    for path in before:
+        install(store, path, b"newer")
+    after = crash(root)
+    assert (after.node(stamped).status, after.node(stamped).checksum) == (None, b"sum")
+    assert after.node(stamped).version == before[stamped].version
+    assert after.node(plain).version != before[plain].version
+    store.close()
+
+
 def test_an_intent_without_its_rename_changes_nothing(root: bytes) -> None:
     graph = Graph(1000)
     store = start(root + b"/w", graph)

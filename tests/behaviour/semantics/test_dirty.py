@@ -312,3 +312,15 @@ def test_a_source_that_changed_while_the_script_ran_makes_the_target_out_of_date
     assert native_project.redo("x") == ["x"]
     assert native_project.read("x") == "two\n"
     assert native_project.redo("x") == []
+
+
+def test_a_target_that_is_a_hard_link_of_its_source_is_built_once(native_project: Project) -> None:
+    native_project.write("source", "text")
+    native_project.write("knob", "1")
+    native_project.write("linked.do", "redo-ifchange source knob; ln source $3\n")
+    for knob in "12":
+        native_project.write("knob", knob)
+        assert native_project.redo("linked") == ["linked"]
+        assert native_project.redo("linked") == []
+    native_project.write("source", "another text")
+    assert native_project.redo("linked") == []

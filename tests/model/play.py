@@ -1,0 +1,166 @@
+"""Plays a history in the simulation and by the oracle, and compares the two after each build."""
+
+from tests.model.filesystem import Edit, Files
+from tests.model.histories import Build, History, Restart, Step
+from tests.model.oracle import Entry, Oracle
+from tests.model.shrink import shrink
+from tests.model.simulation import Simulation
+from tests.model.telling import changes, name_of, names_of, tell, tell_step
+
+COARSE = 4_000_000
+"""Nanoseconds: the tick of a common kernel's clock."""
+_PER_EVENT = 0.01
+"""The share of steps of the core after which the invariants are checked."""
+
+
+class Comparing:
+    """Compares what ran with what had to."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.needless = 0
+        """Runs that the oracle knows no cause for."""
+
+    def _compare_runs(self, ran: list[bytes], expected: list[bytes]) -> None:
+        said = f"it ran {names_of(ran)} and should have run {names_of(expected)}"
+        if self.history.links:
+            assert set(expected) <= set(ran), said
+            self.needless += len(ran) - len(expected)
+        elif self.history.serial:
+            assert ran == expected, said
+        else:
+            assert sorted(ran) == sorted(expected), said
+
+    def _compare_both_runs(
+        self, ran: list[bytes], expected: list[bytes], ran_before: list[bytes], *, may_repeat: bool
+    ) -> None:
+        """What a build that was broken off ran before, and then again, is what it would have run. `may_repeat`: a
+        source was edited meanwhile, so a stamp may have changed and changed back.
+        """
+        said = f"it ran {names_of(ran_before)}, then {names_of(ran)}, and should have run {names_of(expected)}"
+        assert set(expected) <= {*ran, *ran_before}, said
+        assert may_repeat or self.history.links or set(ran) <= set(expected), said
+
+
+class Play(Comparing):
+    """One history: the same edits for both sides."""
+
+    def __init__(self, history: History) -> None:
+        super().__init__(history)
+        tick = COARSE if history.coarse else 1
+        self.ours = Simulation(Files(tick), seed=history.seed, validated=_PER_EVENT)
+        self.oracle = Oracle(Files())
+
+    def run(self) -> None:
+        """Raises AssertionError at the first difference."""
+        for edit in self.history.begin:
+            self._edit(edit)
+        for number, step in enumerate(self.history.steps, 1):
+            try:
+                self._step(step)
+            except Exception as error:
+                raise AssertionError(f"step {number} ({tell_step(step)}): {error or type(error).__name__}") from error
+
+    def _edit(self, edit: Edit) -> None:
+        edit.apply(self.ours.files)
+        edit.apply(self.oracle.files)
+
+    def _step(self, step: Step) -> None:
+        match step:
+            case Edit():
+                self._edit(step)
+            case Restart("stop"):
+                self.ours.restart()
+            case Restart():
+                self.ours.kill()
+            case Build():
+                self._build(step, self._break(step) if step.broken else None)
+
+    def _targets(self, build: Build) -> list[bytes]:
+        # Asked for at the same time, g may or may not find the script that is being made.
+        is_chance = not self.oracle.files.exists(b"/p/g.do")
+        return [b"/p/" + name for name in build.targets if not (is_chance and name == b"g")]
+
+    def _break(self, build: Build) -> list[bytes]:
+        """Begin a build, and break it off; what it has run. What it has done by then depends on chance."""
+        ours, before = self.ours, len(self.ours.ran)
+        client = ours.start(self._targets(build), jobs=build.jobs, keep_going=True)
+        for _ in range(build.after):
+            ours.advance()
+        match build.broken:
+            case "kill":
+                ours.kill()
+            case "stop":
+                ours.cancel(client)
+                ours.finish()
+                ours.restart()
+            case "cancel":
+                ours.cancel(client)
+            case _:
+                assert build.edit is not None
+                self._edit(build.edit)
+        ours.finish()
+        return [ran.target for ran in ours.ran[before:]]
+
+    def _build(self, build: Build, ran_before: list[bytes] | None) -> None:
+        targets = self._targets(build)
+        status, expected = self.oracle.build(targets, force=build.force, keep_going=build.keep_going)
+        self.ours.most_running = 0
+        result, ran = self.ours.build(*targets, force=build.force, jobs=build.jobs, keep_going=build.keep_going)
+        if ran_before is None:
+            self._compare_runs(ran, expected)
+        else:
+            self._compare_both_runs(ran, expected, ran_before, may_repeat=bool(build.edit))
+        assert bool(result) == bool(status), f"its status is {result} and should be {status}"
+        found, wanted = self.ours.files.contents, self.oracle.files.contents
+        assert found == wanted, f"other bytes: {changes(wanted, found)}"
+        for path in self.oracle.session.ready:
+            assert self.ours.graph.node(path).is_target, f"{name_of(path)} is not known as ours"
+        assert self.ours.most_running <= build.jobs, f"{self.ours.most_running} jobs ran at once"
+        self._compare_with_clean(targets, build)
+
+    def _compare_with_clean(self, targets: list[bytes], build: Build) -> None:
+        """Every target that is up to date now must be as a build of a fresh copy of the sources makes it."""
+        ready = self.oracle.session.ready
+        if self.oracle.session.failed and not build.keep_going:
+            return
+        clean = Oracle(_fresh_copy(self.oracle))
+        for path in self.oracle.session.failed & self.oracle.entries.keys():
+            if self.oracle.entries[path].is_ours:
+                # It keeps its old bytes, and fails again.
+                clean.entries[path] = Entry(is_ours=True, failed=True, state=clean.files.state_of(path))
+        clean.build(targets, force=False, keep_going=True)
+        made, ours = clean.files.contents, self.ours.files.contents
+        both = ready & clean.session.ready
+        for path in both:
+            assert ours.get(path) == made.get(path), (
+                f"{name_of(path)} is {ours.get(path)!r}, and {made.get(path)!r} in a clean build"
+            )
+
+
+def _fresh_copy(oracle: Oracle) -> Files:
+    """The sources, what the user edited, and what cannot be made any more: without what a build would make."""
+    files, failed = oracle.files.copy(), oracle.session.failed
+    for path, entry in oracle.entries.items():
+        # A directory may be the user's, and g.do must be there before g can have a script.
+        kept = path in failed or files.is_directory(path) or path == b"/p/g.do" or oracle.find_dofile(path) is None
+        if entry.is_ours and not kept:
+            files.remove(path)
+    return files
+
+
+def fails(history: History) -> str:
+    """What is wrong with it; the empty string when it passes."""
+    try:
+        Play(history).run()
+    except AssertionError as error:
+        return str(error)
+    return ""
+
+
+def check(history: History, *, shrunk: bool = True) -> None:
+    """Play it; if it fails, tell the shortest history found that fails, too. Raises AssertionError."""
+    problem = fails(history)
+    if problem:
+        smallest = shrink(history, lambda smaller: bool(fails(smaller))) if shrunk else history
+        raise AssertionError(f"{problem}\ncut down, {fails(smallest)}\n{tell(smallest)}")
