@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[2]
+from tests.contrib.examples import CHECKOUT, copy
+
 DO = CHECKOUT / "contrib/do"
 SHELLS = {"dash": "dash", "bash": "bash", "busybox": "busybox sh"}
 PATIENCE = 60.0
-MADE_HERE = shutil.ignore_patterns(".redo", ".do-built", "*.o", "*.redo.tmp")
 
 
 @dataclass
@@ -258,7 +258,23 @@ def test_ended_by_a_signal_it_leaves_no_temporary_file(project: Project) -> None
     assert list((project.path.parent / "tmp").iterdir()) == []
 
 
-def test_it_builds_the_hello_example(project: Project) -> None:
-    shutil.copytree(CHECKOUT / "examples/hello", project.path, ignore=MADE_HERE, dirs_exist_ok=True)
-    assert "hello" in project.ran()
-    assert "redo  run" in project.do("run")
+BUILT = {
+    "hello": {"hello": b"\x7fELF", "greetings.h": b""},
+    "library": {"out/demo": b"\x7fELF", "out/libvec.so": b"\x7fELF", "out/libvec.a": b"!<arch>"},
+    "notes": {"index.html": b"<!doctype html>", "notes/2025/two words.html": b"<!doctype html>"},
+    "pipeline": {"report.txt": b"airfield        8.5\n", "charts/north hill": b"2025-03-01 ##\n"},
+}
+"""By example, what is made, and how that begins."""
+
+
+@pytest.mark.parametrize("example", BUILT)
+def test_it_builds_the_examples(project: Project, example: str) -> None:
+    if example in ("hello", "library") and shutil.which("cc") is None:
+        pytest.skip("there is no C compiler")
+    copy(example, project.path)
+    for _ in range(2):
+        ran = project.ran()
+        assert len(ran) == len(set(ran))
+        assert ran[0] == "all"
+        for name, beginning in BUILT[example].items():
+            assert (project.path / name).read_bytes().startswith(beginning)

@@ -1,0 +1,1 @@
+redo-ifchange out/libvec.a out/libvec.so out/demo check

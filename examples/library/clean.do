@@ -1,0 +1,2 @@
+cd out
+rm -f config.h flags demo lib* ./*.o

@@ -1,0 +1,2 @@
+rm -rf stations charts
+rm -f names report.txt ./*.mean ./*.days
