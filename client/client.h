@@ -63,6 +63,10 @@ void close_from(int first);
 
 __attribute__((noreturn)) void detach(char **arguments);
 
+/* ---- redo.c ------------------------------------------------------------------------------------------------------ */
+
+extern int quick_connection; /* where quick.c has sent the invocation already, else -1 */
+
 /* ---- invoke.c, relay.c ------------------------------------------------------------------------------------------ */
 
 const char *working_directory(void);
@@ -71,12 +75,20 @@ void relay(int connection, const char *path);
 
 /* ---- Frames ----------------------------------------------------------------------------------------------------- */
 
-enum { HEAD = 5 }; /* bytes before the payload */
+enum { MAJOR = 1, MINOR = 1 };
+enum { HEAD = 5 }; /* bytes before the payload, and before the value of a field */
 
 enum frame_type {
     INVOKE = 1, SIGNAL = 2, STDIN = 3, WINSIZE = 4,
     OUTPUT = 16, READ_STDIN = 17, EXIT = 18, REFUSED = 19, STATUS = 20, ALONE = 21,
 };
+
+/* The fields of INVOKE. */
+enum tag {
+    PROTOCOL = 1, VERSION, NAME, ARGS, CWD, ENVIRON, UMASK, RLIMITS, DESCRIPTORS, TERMINAL,
+    TAGS = TERMINAL,
+};
+enum { LIMITS = 16 };
 
 static inline void put(unsigned char *place, unsigned bytes, uint64_t value)
 {

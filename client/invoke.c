@@ -19,14 +19,6 @@
 #define ARGUMENTS_MAX (16 << 20)
 #endif
 
-enum { MAJOR = 1, MINOR = 1 };
-enum { LIMITS = 16 };
-
-enum tag {
-    PROTOCOL = 1, VERSION, NAME, ARGS, CWD, ENVIRON, UMASK, RLIMITS, DESCRIPTORS, TERMINAL,
-    TAGS = TERMINAL,
-};
-
 struct message {
     struct iovec parts[1 + 2 * TAGS];
     size_t count, size;

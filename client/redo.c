@@ -10,6 +10,7 @@
  *     connect.c    connecting, listening
  *     start.c      the server, started
  *     invoke.c     what is sent first
+ *     quick.c      the same for scripts, before the C library is ready
  *     relay.c      everything after: output, standard input, signals, the end
  *     detach.c     redo-detach, which needs no server
  *
@@ -23,6 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+int quick_connection = -1;
 
 static const char redod_usage[] =
     "usage: redod COMMAND\n"
@@ -125,7 +128,9 @@ int main(int argc, char **argv)
     if (strcmp(command, "redod") == 0)
         without_server(arguments);
     cwd = working_directory();
-    if (!wants_private(arguments)) {
+    if (quick_connection >= 0) {
+        relay(quick_connection, socket_path(&directory));
+    } else if (!wants_private(arguments)) {
         path = socket_path(&directory);
         server = find_server(path, directory, arguments);
         send_invocation(server, arguments, cwd);

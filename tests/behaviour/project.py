@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.client.conftest import COMPILER, NAMES, SOURCES, compile_client
+from tests.client.conftest import COMPILER, HAS_QUICK, NAMES, SOURCES, compile_client, compile_quick
 
 PATIENCE = 60.0
 """Seconds after which a command counts as hanging."""
@@ -130,6 +130,8 @@ def make_install(directory: Path, client: str) -> Path:
         (bindir / "redo").chmod(0o755)
     for name in NAMES[1:]:
         shutil.copy(bindir / "redo", bindir / name)
+    if client == "native" and HAS_QUICK:
+        compile_quick(bindir / "redo-ifchange")
     return bindir
 
 

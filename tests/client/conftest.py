@@ -1,6 +1,7 @@
 """Both clients as installs: a directory with every command name, below a pyvenv.cfg as in a virtual environment."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from .fake_server import PATIENCE, FakeServer, Talk
 SOURCES = Path(__file__).parents[2] / "client"
 COMPILER = shutil.which("cc")
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Werror"]
+BARE = ["-fno-stack-protector", "-fno-builtin", "-fno-tree-loop-distribute-patterns", "-U_FORTIFY_SOURCE"]
+"""What quick.c is compiled with: nothing may be added that needs the C library."""
 NAMES = [
     "redo", "redo-ifchange", "redo-ifcreate", "redo-always", "redo-stamp", "redo-whichdo", "redo-targets",
     "redo-sources", "redo-ood", "redo-log", "redo-recheck", "redo-service", "redo-detach",
@@ -61,11 +64,33 @@ class Client:
 
 def compile_client(target: Path, *options: str) -> None:
     """Build the native client with warnings as errors."""
+    _compile(target, *options, *sorted(map(str, SOURCES.glob("*.c"))))
+
+
+def compile_quick(target: Path, *options: str) -> None:
+    """Build the client that begins in quick.c, as meson.build does."""
+    whole = target.with_name(target.name + ".o")
+    _compile(whole, "-c", *BARE, *options, str(SOURCES / "quick.c"))
+    others = sorted(str(path) for path in SOURCES.glob("*.c") if path.name != "quick.c")
+    _compile(target, "-static", "-Wl,-e,quick_start", *others, str(whole))
+    whole.unlink()
+
+
+def _compile(target: Path, *arguments: str) -> None:
     assert COMPILER
     version = f'-DREDOD_VERSION="{__version__}"'
-    sources = sorted(map(str, SOURCES.glob("*.c")))
-    command = [COMPILER, "-std=gnu11", "-O2", *WARNINGS, *options, version, "-o", str(target), *sources]
-    subprocess.run(command, check=True)
+    subprocess.run([COMPILER, "-std=gnu11", "-O2", *WARNINGS, version, "-o", str(target), *arguments], check=True)
+
+
+def _links_statically() -> bool:
+    if not COMPILER or platform.machine() != "x86_64":
+        return False
+    command = [COMPILER, "-static", "-x", "c", "-o", "/dev/null", "-"]
+    return not subprocess.run(command, input=b"int main(void) { return 0; }", stderr=subprocess.DEVNULL).returncode
+
+
+HAS_QUICK = _links_statically()
+"""Whether quick.c is of use here."""
 
 
 def install(kind: str, root: Path) -> Client:
