@@ -18,6 +18,7 @@ from typing import NamedTuple
 import uvloop
 
 from redod.jobs.process import Order, Spawner
+from redod.readers import Readers
 
 PROGRAM = b"/bin/true"
 ENV = {b"PATH": b"/usr/bin:/bin"} | {b"VARIABLE_%d" % number: b"value" for number in range(40)}
@@ -62,7 +63,7 @@ class Finish:
 
 async def job_costs(count: int) -> list[Cost]:
     loop = asyncio.get_running_loop()
-    spawner = Spawner(loop)
+    spawner = Spawner(Readers(loop))
     null = os.open("/dev/null", os.O_WRONLY)
     order = Order((PROGRAM,), b"/", ENV, 0o022, null)
     costs: list[Cost] = []

@@ -46,6 +46,7 @@ from redod.jobs.holders import read_process
 from redod.jobs.leftovers import end_leftovers
 from redod.jobs.process import Order, Spawner, SpawnError
 from redod.jobs.scan import Scan
+from redod.readers import Readers
 from redod.store import StoreError
 from redod.store.lock import Owner
 from redod.trace.feed import Feed
@@ -86,7 +87,8 @@ class Engine:
         self._tokens: dict[bytes, Run] = {}
         self._pools: dict[bytes, Pool] = {}
         """By root, of the workspaces whose `redod.toml` says how many jobs."""
-        self.spawner = Spawner(loop)
+        self.readers = Readers(loop)
+        self.spawner = Spawner(self.readers)
         self._scan = Scan()
         self._captures = Captures()
         self._events: deque[events.Event] = deque()

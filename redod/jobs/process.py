@@ -7,14 +7,15 @@ know targets, sessions or logs: what happens is told to a `Listener`, on the loo
 import errno
 import os
 import signal
-from asyncio import AbstractEventLoop
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fcntl import F_DUPFD_CLOEXEC, fcntl
+from functools import partial
 from resource import struct_rusage
 from typing import NamedTuple, Protocol
 
 from redod.jobs.limits import GATE, Changes, Limiter, Limits
+from redod.readers import Readers
 
 LOWEST_PIPE = 50
 """The completion pipe's write end gets this number or a higher one, so that scripts' own 3-9 never clash with it."""
@@ -66,10 +67,10 @@ class Order:
 
 
 class Spawner:
-    """Starts jobs on a loop. Make it after the server has raised its own limits, since it remembers them."""
+    """Starts jobs. Make it after the server has raised its own limits, since it remembers them."""
 
-    def __init__(self, loop: AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
         self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self._home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._limiter = Limiter()
@@ -100,7 +101,7 @@ class Spawner:
         finally:
             os.close(ends.held)
             os.close(ends.printing)
-        return JobProcess(self._loop, listener, child, pidfd, ends.completion, ends.stderr)
+        return JobProcess(self._readers, listener, child, pidfd, ends.completion, ends.stderr)
 
     def _execute(self, order: Order, ends: "_Ends") -> "_Child":
         imposed, lent = self._limiter.plan(order.limits, max(ends))
@@ -136,20 +137,20 @@ class JobProcess:
     """A running or ended job. `status` is None until the script's end is known."""
 
     __slots__ = (
-        "_child", "_completion", "_listener", "_loop", "_pidfd", "_stderr",
+        "_child", "_completion", "_listener", "_pidfd", "_readers", "_stderr",
         "completion_id", "leaves_holders", "pid", "status", "stderr_id", "usage",
     )  # fmt: skip
 
     def __init__(
         self,
-        loop: AbstractEventLoop,
+        readers: Readers,
         listener: Listener,
         child: "_Child",
         pidfd: int,
         completion: int,
         stderr: int,
     ) -> None:
-        self._loop = loop
+        self._readers = readers
         self._listener: Listener | None = listener
         self._child = child
         self._pidfd = pidfd
@@ -165,9 +166,9 @@ class JobProcess:
         """Tells a nested client whose descriptor 2 is still this job's from one that was redirected."""
         self.leaves_holders = False
         """The job is over, and processes that it started live on with descriptors of its."""
-        loop.add_reader(pidfd, self._on_exit)
-        loop.add_reader(completion, self._on_completion)
-        loop.add_reader(stderr, self._on_stderr)
+        readers.add(pidfd, self._on_exit)
+        readers.add(completion, self._on_completion)
+        readers.add(stderr, self._on_stderr)
 
     @property
     def is_over(self) -> bool:
@@ -210,7 +211,7 @@ class JobProcess:
         if ended is None:
             return
         status, self.usage = ended
-        self._loop.remove_reader(self._pidfd)
+        self._readers.drop(self._pidfd)
         os.close(self._pidfd)
         self.status = status
         # Whoever is told of the end wants to know whether the script was the last to hold the pipe.
@@ -233,7 +234,7 @@ class JobProcess:
             return False
         data = _read(self._stderr)
         if data == b"":
-            self._loop.remove_reader(self._stderr)
+            self._readers.drop(self._stderr)
             os.close(self._stderr)
             self._stderr = -1
         elif data is not None and self._listener is not None:
@@ -247,7 +248,7 @@ class JobProcess:
 
     def _close_completion(self) -> None:
         if self._completion >= 0:
-            self._loop.remove_reader(self._completion)
+            self._readers.drop(self._completion)
             os.close(self._completion)
             self._completion = -1
 
@@ -256,7 +257,7 @@ class JobProcess:
         if self._stderr >= 0:
             self.leaves_holders = True
             # This takes the place of the reader that refers to the job, so nothing of the job is kept alive.
-            self._loop.add_reader(self._stderr, _discard, self._loop, self._stderr)
+            self._readers.add(self._stderr, partial(_discard, self._readers, self._stderr))
             self._stderr = -1
 
 
@@ -367,9 +368,9 @@ def _read(number: int) -> bytes | None:
         return None
 
 
-def _discard(loop: AbstractEventLoop, number: int) -> None:
+def _discard(readers: Readers, number: int) -> None:
     if _read(number) == b"":
-        loop.remove_reader(number)
+        readers.drop(number)
         os.close(number)
 
 

@@ -5,9 +5,9 @@ descriptors that came beside the frame match.
 """
 
 import struct
-from collections.abc import Callable, Mapping
-from functools import cached_property, lru_cache
-from typing import Annotated, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SkipValidation, ValidationError
 
@@ -22,6 +22,7 @@ MAX_STRINGS = 1 << 20
 MAX_FIELDS = 64
 """Fields of an INVOKE, those of newer clients included: skipping must not become work."""
 
+_T = TypeVar("_T")
 _FIELD = struct.Struct(">BI")
 _ALL_ONES = (1 << 64) - 1
 _DESCRIPTORS = tuple(tuple(n for n in range(3) if bits >> n & 1) for bits in range(8))
@@ -54,38 +55,46 @@ def _plain_name(name: bytes) -> bytes:
     return name
 
 
-class Invocation(BaseModel):
-    """One call of a command, as its client saw the world."""
+class Circumstances(BaseModel):
+    """What the calls of one script have in common: everything but arguments and environment."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
 
     protocol: tuple[int, int]
-    """The client's major and minor version."""
     version: Annotated[str, Field(max_length=200)]
-    """The client's package version."""
     name: Annotated[bytes, Field(min_length=1, max_length=255), AfterValidator(_plain_name)]
-    """What the client was called by: `redo`, `redo-ifchange` ..."""
-    args: Annotated[tuple[bytes, ...], Field(max_length=MAX_STRINGS)]
-    """The arguments after the name."""
     cwd: Annotated[bytes, AfterValidator(_absolute)]
-    environ: bytes
-    """The environment as it came: `NAME=value` strings, each followed by a NUL."""
     umask: Annotated[int, Field(ge=0, le=0o777)]
     limits: Annotated[tuple[Limit, ...], SkipValidation]
-    """By number of resource (getrlimit(2)), 0 to 15."""
     descriptors: Annotated[tuple[int, ...], SkipValidation]
-    """Which of the client's descriptors 0-2 are open, ascending: as many came beside the frame."""
     terminal: Annotated[Terminal, SkipValidation]
 
-    @cached_property
+
+class Invocation(NamedTuple):
+    """One call of a command, as its client saw the world: the fields of `Circumstances`, and two more."""
+
+    protocol: tuple[int, int]
+    """The client's major and minor version."""
+    version: str
+    """The client's package version."""
+    name: bytes
+    """What the client was called by: `redo`, `redo-ifchange` ..."""
+    cwd: bytes
+    umask: int
+    limits: tuple[Limit, ...]
+    """By number of resource (getrlimit(2)), 0 to 15."""
+    descriptors: tuple[int, ...]
+    """Which of the client's descriptors 0-2 are open, ascending: as many came beside the frame."""
+    terminal: Terminal
+    args: tuple[bytes, ...]
+    """The arguments after the name."""
+    environ: bytes
+    """The environment as it came: `NAME=value` strings, each followed by a NUL."""
+
+    @property
     def environment(self) -> Mapping[bytes, bytes]:
-        """The environment parsed, on first use. Of a name that occurs twice the first counts, as for getenv(3)."""
-        variables: dict[bytes, bytes] = {}
-        for string in self.environ.split(b"\0"):
-            name, equals, value = string.partition(b"=")
-            if name and equals:
-                variables.setdefault(name, value)
-        return variables
+        """The environment parsed. Of a name that occurs twice the first counts, as for getenv(3)."""
+        return _environment(self.environ)
 
     def variable(self, name: bytes) -> bytes | None:
         """One variable's value, found without parsing the rest; None where it is not set."""
@@ -111,43 +120,82 @@ def parse(payload: bytes) -> Invocation:
     Raises PeerError, whose text names the field, for everything that docs/protocol.md forbids; another major version is
     refused before any other field is looked at, because they may mean something else there.
     """
-    values: dict[str, object] = {}
-    position, end, fields = 0, len(payload), 0
-    while position < end:
-        if end - position < _FIELD.size:
+    common: list[bytes] = []
+    own: dict[int, bytes] = {}
+    for tag, start, end in _fields(payload):
+        if tag not in _OWN:
+            common.append(payload[start - _FIELD.size : end])
+        elif tag in own:
+            raise PeerError(f"INVOKE has the field {_OWN[tag]} twice")
+        else:
+            own[tag] = payload[start:end]
+    circumstances = _circumstances(b"".join(common))
+    args, environ = (_strings(name, own.get(tag)) for tag, name in _OWN.items())
+    return Invocation._make((*circumstances, tuple(args.split(b"\0")[:-1]), environ))
+
+
+def _fields(payload: bytes) -> Iterator[tuple[int, int, int]]:
+    """Each field's tag, and where its value begins and ends."""
+    position, size, fields = 0, len(payload), 0
+    while position < size:
+        start = position + _FIELD.size
+        if start > size:
             raise PeerError("INVOKE ends within a field")
         tag, length = _FIELD.unpack_from(payload, position)
-        start = position + _FIELD.size
         position = start + length
         fields += 1
-        if position > end:
+        if position > size:
             raise PeerError("INVOKE ends within a field")
-        if fields == 1 and tag != _PROTOCOL_TAG:
-            raise PeerError("INVOKE does not begin with the protocol version")
+        if fields == 1:
+            if tag != _PROTOCOL_TAG:
+                raise PeerError("INVOKE does not begin with the protocol version")
+            _protocol(payload[start:position])
         if fields > MAX_FIELDS:
             raise PeerError(f"INVOKE has more than {MAX_FIELDS} fields")
+        yield tag, start, position
+
+
+def _small_only(size: int, function: Callable[[bytes], _T]) -> Callable[[bytes], _T]:
+    """Remember what the function made of its last arguments, but of none longer than `size`."""
+    remembered = lru_cache(maxsize=64)(function)
+    return lambda data: remembered(data) if len(data) <= size else function(data)
+
+
+def _read_circumstances(fields: bytes) -> tuple[Any, ...]:
+    """The values in the order of `Circumstances`."""
+    values: dict[str, object] = {}
+    for tag, start, end in _fields(fields):
         known = _KNOWN.get(tag)
         if known is None:
             continue
         name, read = known
         if name in values:
             raise PeerError(f"INVOKE has the field {name} twice")
-        values[name] = read(payload[start:position])
-    return _checked(values)
-
-
-def _checked(values: dict[str, object]) -> Invocation:
+        values[name] = read(fields[start:end])
     try:
-        invocation = Invocation.model_validate(values)
+        checked = Circumstances.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        name = first["loc"][0] if first["loc"] else "?"
+        name = str(first["loc"][0]) if first["loc"] else "?"
         if first["type"] == "missing":
             raise PeerError(f"INVOKE lacks the field {name}") from None
         raise PeerError(f"INVOKE field {name}: {first['msg'].removeprefix('Value error, ')}") from None
-    if not set(invocation.terminal.descriptors) <= set(invocation.descriptors):
+    if not set(checked.terminal.descriptors) <= set(checked.descriptors):
         raise PeerError("INVOKE field terminal: names a descriptor that is not open")
-    return invocation
+    return tuple(getattr(checked, field) for field in Circumstances.model_fields)
+
+
+def _parse_environment(blob: bytes) -> Mapping[bytes, bytes]:
+    variables: dict[bytes, bytes] = {}
+    for string in blob.split(b"\0"):
+        name, equals, value = string.partition(b"=")
+        if name and equals:
+            variables.setdefault(name, value)
+    return variables
+
+
+_circumstances = _small_only(8 << 10, _read_circumstances)
+_environment = _small_only(64 << 10, _parse_environment)
 
 
 def _sized(name: str, value: bytes, size: int) -> bytes:
@@ -173,7 +221,9 @@ def _version(value: bytes) -> str:
         raise PeerError("INVOKE field version: is not UTF-8") from None
 
 
-def _strings(name: str, value: bytes) -> bytes:
+def _strings(name: str, value: bytes | None) -> bytes:
+    if value is None:
+        raise PeerError(f"INVOKE lacks the field {name}")
     if value and value[-1]:
         raise PeerError(f"INVOKE field {name}: does not end with a NUL byte")
     if value.count(0) > MAX_STRINGS:
@@ -181,20 +231,10 @@ def _strings(name: str, value: bytes) -> bytes:
     return value
 
 
-def _args(value: bytes) -> tuple[bytes, ...]:
-    return tuple(_strings("args", value).split(b"\0")[:-1])
-
-
-def _environ(value: bytes) -> bytes:
-    return _strings("environ", value)
-
-
 def _umask(value: bytes) -> int:
     return int.from_bytes(_sized("umask", value, 4), "big")
 
 
-# Cached, as nearly all clients of a server have the same limits.
-@lru_cache(maxsize=32)
 def _limits(value: bytes) -> tuple[Limit, ...]:
     numbers = struct.unpack(f">{2 * RESOURCES}Q", _sized("limits", value, 16 * RESOURCES))
     plain = [-1 if number == _ALL_ONES else number for number in numbers]
@@ -219,13 +259,13 @@ def _terminal(value: bytes) -> Terminal:
 
 
 _PROTOCOL_TAG = 1
+_OWN = {4: "args", 6: "environ"}
+"""The fields that calls do not have in common."""
 _KNOWN: dict[int, tuple[str, Callable[[bytes], object]]] = {
     _PROTOCOL_TAG: ("protocol", _protocol),
     2: ("version", _version),
     3: ("name", bytes),
-    4: ("args", _args),
     5: ("cwd", bytes),
-    6: ("environ", _environ),
     7: ("umask", _umask),
     8: ("limits", _limits),
     9: ("descriptors", _descriptors),

@@ -15,12 +15,14 @@ from redod.commands.context import Attendant
 from redod.protocol import frames
 from redod.protocol.frames import FrameReader, Invoke, PeerError, Resized, Signal, Stdin
 from redod.protocol.invocation import Invocation, parse
+from redod.readers import Readers
 
 PATIENCE = 10.0
 """Seconds in which the whole INVOKE must have come."""
 _FULL = 256 << 10
 """Bytes that wait to be taken above which the link counts as full."""
-_READ = 256 << 10
+_READ = 64 << 10
+"""Bytes that are read at once. For more than 128 KiB malloc(3) would map memory anew each time."""
 _MOST_DESCRIPTORS = 3
 _CREDENTIALS = struct.Struct("3i")
 _SO_PEERGROUPS = 59
@@ -49,11 +51,13 @@ class Connection:
     """It is a session's `Link`. `accept` gets each whole invocation with the descriptors 0-2 that came beside it.
 
     `patience`: seconds in which the whole INVOKE must have come. `intake`: shared with the server's other connections.
+    It takes in what has come when `begin` is called.
     """
 
     def __init__(
         self,
         loop: AbstractEventLoop,
+        readers: Readers,
         peer: socket.socket,
         accept: Accept,
         closed: Callable[["Connection"], None],
@@ -61,7 +65,9 @@ class Connection:
         intake: Intake | None = None,
     ) -> None:
         self._loop = loop
+        self._readers = readers
         self._socket = peer
+        self._patience = patience
         self._accept = accept
         self._closed = closed
         self._reader = FrameReader()
@@ -79,8 +85,18 @@ class Connection:
         credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         self.peer, self.user, self._group = _CREDENTIALS.unpack(credentials)
         peer.setblocking(False)
-        self._timer: TimerHandle | None = loop.call_later(patience, self.close)
-        loop.add_reader(peer.fileno(), self.read)
+        self._timer: TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Take in what has come, nearly always the whole INVOKE; wait only for what has not, and for the client's end.
+
+        Most invocations are over when this returns.
+        """
+        self.read()
+        if self._is_open:
+            self._readers.add(self._socket.fileno(), self.read)
+            if not self._reader.invoked:
+                self._timer = self._loop.call_later(self._patience, self.close)
 
     def output(self, descriptor: int, data: bytes) -> None:
         self._send(frames.encode_output(descriptor, data))
@@ -134,7 +150,7 @@ class Connection:
         self._is_open = False
         self._count_held(0)
         self._stop_timer()
-        self._loop.remove_reader(self._socket.fileno())
+        self._readers.drop(self._socket.fileno())
         if self._writing:
             self._loop.remove_writer(self._socket.fileno())
         self._socket.close()

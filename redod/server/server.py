@@ -127,7 +127,9 @@ class Server:
             self._loop.call_later(_BREATHER, self._listen_again)
             return False
         self._empty.clear()
-        connection = Connection(self._loop, peer, self._serve, self._connection_closed, intake=self._intake)
+        connection = Connection(
+            self._loop, self.engine.readers, peer, self._serve, self._connection_closed, intake=self._intake
+        )
         self._connections.add(connection)
         self._rest()
         if len(self._connections) > self._most_connections:
@@ -137,8 +139,7 @@ class Server:
                 " raise its limit of descriptors (ulimit -n), of which clients may use half",
             )
             return True
-        # Most clients have sent their INVOKE before we come to accept them.
-        connection.read()
+        connection.begin()
         return True
 
     def _listen_again(self) -> None:

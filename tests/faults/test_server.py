@@ -11,6 +11,7 @@ import pytest
 from redod.engine.engine import Engine
 from redod.protocol.frames import FrameType
 from redod.protocol.invocation import Invocation, encode_request
+from redod.readers import Readers
 from redod.server.connection import Connection
 from redod.server.peer import Own
 from redod.server.place import Place
@@ -32,8 +33,8 @@ async def test_a_peer_that_does_not_send_its_whole_invocation_in_time_is_let_go(
     closed = asyncio.Event()
     with ours, theirs:
         loop = asyncio.get_running_loop()
-        Connection(loop, theirs, accept_none, lambda _: closed.set(), patience=0.001)
         ours.sendall(frame(FrameType.INVOKE, encode_request(b"redo-whichdo", [b"x"]))[:part])
+        Connection(loop, Readers(loop), theirs, accept_none, lambda _: closed.set(), patience=0.001).begin()
         await asyncio.wait_for(closed.wait(), PATIENCE)
         assert ours.recv(1) == b""
 

@@ -10,6 +10,7 @@ import pytest
 from redod.commands.context import Attendant
 from redod.protocol.frames import FrameType
 from redod.protocol.invocation import Invocation
+from redod.readers import Readers
 from redod.server.connection import MOST_HELD, Connection, Intake
 
 
@@ -28,7 +29,8 @@ async def fed(peer: tuple[socket.socket, socket.socket], intake: Intake, size: i
     """A connection that has got so much of an INVOKE of 16 MiB, or has refused it."""
     ours, theirs = peer
     ours.setblocking(False)
-    connection = Connection(asyncio.get_running_loop(), theirs, refuse, lambda _: None, intake=intake)
+    loop = asyncio.get_running_loop()
+    connection = Connection(loop, Readers(loop), theirs, refuse, lambda _: None, intake=intake)
     data = memoryview(struct.pack(">IB", 16 << 20, FrameType.INVOKE) + bytes(size - 5))
     while data:
         try:

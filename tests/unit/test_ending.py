@@ -13,6 +13,7 @@ from redod.jobs.ending import Group, Marks, end, find_processes
 from redod.jobs.holders import Process, read_process
 from redod.jobs.process import JobProcess, Order, Spawner
 from redod.jobs.scan import look
+from redod.readers import Readers
 
 TOKEN = b"8b1f0c7c-of-this-test-%d" % os.getpid()
 FOREVER = b"tail -f /dev/null"
@@ -41,7 +42,7 @@ class Work:
     def __init__(self, directory: Path, script: bytes) -> None:
         os.mkfifo(directory / "ready")
         self.listener = Deaf()
-        self.spawner = Spawner(asyncio.get_running_loop())
+        self.spawner = Spawner(Readers(asyncio.get_running_loop()))
         null = os.open("/dev/null", os.O_RDWR)
         env = {b"PATH": b"/usr/bin:/bin", b"REDO_JOB": TOKEN}
         order = Order((b"bash", b"-c", script), bytes(directory), env, 0o22, null)

@@ -15,6 +15,7 @@ import uvloop
 
 from redod.jobs.limits import Limits, changes
 from redod.jobs.process import JobProcess, Order, Spawner, SpawnError
+from redod.readers import Readers
 
 CLOSE_ALL = b"for f in /proc/self/fd/*; do f=${f##*/}; (( f > 2 )) && exec {f}>&-; done; "
 ENV = {b"PATH": b"/usr/bin:/bin"}
@@ -62,7 +63,7 @@ class Shop:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.spawner = Spawner(asyncio.get_running_loop())
+        self.spawner = Spawner(Readers(asyncio.get_running_loop()))
         self.stdout = os.open(directory, os.O_TMPFILE | os.O_RDWR)
         os.mkfifo(directory / "go")
         self._go = os.open(directory / "go", os.O_RDWR)
