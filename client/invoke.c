@@ -156,6 +156,11 @@ void send_invocation(int server, char **arguments, const char *cwd)
     put(terminal + 3, 2, standard.size.ws_col);
 
     add_field(&message, PROTOCOL, protocol, sizeof protocol);
+    size_t before = message.size + 2 * HEAD;
+    add_strings(&message, ARGS, arguments);
+    add_strings(&message, ENVIRON, environ);
+    if (message.size - before > ARGUMENTS_MAX)
+        fail(USAGE, "arguments and environment are longer than %d bytes; name fewer targets at once", ARGUMENTS_MAX);
     add_field(&message, VERSION, REDOD_VERSION, strlen(REDOD_VERSION));
     add_field(&message, NAME, command, strlen(command));
     add_field(&message, CWD, cwd, strlen(cwd));
@@ -163,11 +168,6 @@ void send_invocation(int server, char **arguments, const char *cwd)
     add_field(&message, RLIMITS, limits, sizeof limits);
     add_field(&message, DESCRIPTORS, &descriptors, 1);
     add_field(&message, TERMINAL, terminal, sizeof terminal);
-    size_t others = message.size + 2 * HEAD;
-    add_strings(&message, ARGS, arguments);
-    add_strings(&message, ENVIRON, environ);
-    if (message.size - others > ARGUMENTS_MAX)
-        fail(USAGE, "arguments and environment are longer than %d bytes; name fewer targets at once", ARGUMENTS_MAX);
     put_head(message.heads[0], INVOKE, message.size);
     send_message(server, &message);
 }

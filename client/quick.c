@@ -80,49 +80,48 @@ static size_t together(char **strings)
 
 /* ---- The invocation, as invoke.c makes it ------------------------------------------------------------------------ */
 
-struct frame {
-    size_t size;
-    unsigned char bytes[2 * HEAD + PATH_MAX + NAME_MAX + 1024]; /* all but the arguments and the environment */
+struct invocation {
+    unsigned char start[HEAD + HEAD + 4 + HEAD], environment_head[HEAD]; /* up to the arguments; before the environment */
+    unsigned char rest[PATH_MAX + NAME_MAX + 1024];
+    size_t rest_size, size;
+    struct iovec parts[5];
 };
 
-/* Adds a field; the bytes after its head are to be written by the caller, or to be sent from elsewhere. */
-static unsigned char *add_head(struct frame *frame, enum tag tag, size_t size)
+static void put_field_head(unsigned char *head, enum tag tag, size_t size)
 {
-    unsigned char *head = frame->bytes + frame->size;
-
     head[0] = (unsigned char)tag;
     put(head + 1, 4, size);
-    frame->size += HEAD;
+}
+
+/* Adds a field to the rest; its value is to be written. */
+static unsigned char *add_field(struct invocation *made, enum tag tag, size_t size)
+{
+    unsigned char *head = made->rest + made->rest_size;
+
+    put_field_head(head, tag, size);
+    made->rest_size += HEAD + size;
     return head + HEAD;
 }
 
-static unsigned char *add_field(struct frame *frame, enum tag tag, size_t size)
+static void add_text(struct invocation *made, enum tag tag, const char *text, size_t size)
 {
-    unsigned char *value = add_head(frame, tag, size);
-
-    frame->size += size;
-    return value;
-}
-
-static void add_text(struct frame *frame, enum tag tag, const char *text, size_t size)
-{
-    unsigned char *value = add_field(frame, tag, size);
+    unsigned char *value = add_field(made, tag, size);
 
     for (size_t i = 0; i < size; i++)
         value[i] = (unsigned char)text[i];
 }
 
-static void add_umask(struct frame *frame)
+static void add_umask(struct invocation *made)
 {
     long mask = call(SYS_umask, 0, 0, 0, 0);
 
     call(SYS_umask, mask, 0, 0, 0);
-    put(add_field(frame, UMASK, 4), 4, (uint64_t)mask);
+    put(add_field(made, UMASK, 4), 4, (uint64_t)mask);
 }
 
-static void add_limits(struct frame *frame)
+static void add_limits(struct invocation *made)
 {
-    unsigned char *value = add_field(frame, RLIMITS, 16 * LIMITS);
+    unsigned char *value = add_field(made, RLIMITS, 16 * LIMITS);
 
     for (int i = 0; i < LIMITS; i++) {
         struct rlimit limit = {0, 0};
@@ -134,9 +133,9 @@ static void add_limits(struct frame *frame)
 }
 
 /* False where one of the descriptors 0-2 is closed. */
-static bool add_descriptors(struct frame *frame)
+static bool add_descriptors(struct invocation *made)
 {
-    unsigned char *value = add_field(frame, TERMINAL, 5);
+    unsigned char *value = add_field(made, TERMINAL, 5);
     struct winsize size = {0, 0, 0, 0};
     unsigned terminals = 0;
 
@@ -150,52 +149,46 @@ static bool add_descriptors(struct frame *frame)
     value[0] = (unsigned char)terminals;
     put(value + 1, 2, size.ws_row);
     put(value + 3, 2, size.ws_col);
-    *add_field(frame, DESCRIPTORS, 1) = 7;
+    *add_field(made, DESCRIPTORS, 1) = 7;
     return true;
 }
 
-static bool add_directory(struct frame *frame)
+static bool add_directory(struct invocation *made)
 {
     char path[PATH_MAX];
     long size = call(SYS_getcwd, (long)path, sizeof path, 0, 0);
 
     if (size <= 1 || path[0] != '/')
         return false;
-    add_text(frame, CWD, path, (size_t)size - 1);
+    add_text(made, CWD, path, (size_t)size - 1);
     return true;
 }
 
-struct invocation {
-    struct frame frame;
-    unsigned char environment_head[HEAD];
-    struct iovec parts[4];
-    size_t size;
-};
-
+/* What differs from call to call comes first: the server need not look at the rest again (redod/protocol). */
 static bool make_invocation(struct invocation *made, const char *name, char **arguments, char **environment)
 {
     size_t arguments_size = together(arguments), environment_size = together(environment);
-    struct frame *frame = &made->frame;
 
     if (arguments_size > LARGEST || environment_size > LARGEST || length(name) > NAME_MAX)
         return false;
-    frame->size = HEAD;
-    put(add_field(frame, PROTOCOL, 4), 4, MAJOR << 16 | MINOR);
-    add_text(frame, VERSION, REDOD_VERSION, sizeof REDOD_VERSION - 1);
-    add_text(frame, NAME, name, length(name));
-    add_umask(frame);
-    add_limits(frame);
-    if (!add_directory(frame) || !add_descriptors(frame))
+    made->rest_size = 0;
+    add_text(made, VERSION, REDOD_VERSION, sizeof REDOD_VERSION - 1);
+    add_text(made, NAME, name, length(name));
+    add_umask(made);
+    add_limits(made);
+    if (!add_directory(made) || !add_descriptors(made))
         return false;
-    add_head(frame, ARGS, arguments_size);
-    made->environment_head[0] = ENVIRON;
-    put(made->environment_head + 1, 4, environment_size);
-    made->parts[0] = (struct iovec){frame->bytes, frame->size};
+    put_field_head(made->start + HEAD, PROTOCOL, 4);
+    put(made->start + 2 * HEAD, 4, MAJOR << 16 | MINOR);
+    put_field_head(made->start + 2 * HEAD + 4, ARGS, arguments_size);
+    put_field_head(made->environment_head, ENVIRON, environment_size);
+    made->parts[0] = (struct iovec){made->start, sizeof made->start};
     made->parts[1] = (struct iovec){*arguments, arguments_size};
     made->parts[2] = (struct iovec){made->environment_head, HEAD};
     made->parts[3] = (struct iovec){*environment, environment_size};
-    made->size = frame->size + arguments_size + HEAD + environment_size;
-    put_head(frame->bytes, INVOKE, made->size - HEAD);
+    made->parts[4] = (struct iovec){made->rest, made->rest_size};
+    made->size = sizeof made->start + arguments_size + HEAD + environment_size + made->rest_size;
+    put_head(made->start, INVOKE, made->size - HEAD);
     return true;
 }
 
@@ -221,7 +214,7 @@ static bool send_invocation_at_once(int server, struct invocation *made)
         size_t size;
         int level, type, fds[3];
     } rights = {CMSG_LEN(3 * sizeof(int)), SOL_SOCKET, SCM_RIGHTS, {0, 1, 2}};
-    struct msghdr message = {0, 0, made->parts, 4, &rights, CMSG_SPACE(3 * sizeof(int)), 0};
+    struct msghdr message = {0, 0, made->parts, 5, &rights, CMSG_SPACE(3 * sizeof(int)), 0};
 
     return call(SYS_sendmsg, server, (long)&message, MSG_NOSIGNAL, 0) == (long)made->size;
 }

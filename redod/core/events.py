@@ -17,7 +17,7 @@ class CallMade(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """What the paths of an `Observe` look like, in its order. `now_ns`: the wall clock before, in nanoseconds."""
+    """What the paths of an `Observe` look like. `now_ns`: the wall clock before, in nanoseconds."""
 
     subject: "Want | Call"
     stamps: list[Stamp]

@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 
 class Observe(NamedTuple):
-    """Look at these paths now and answer with `Observed`."""
+    """Look at these paths now and answer with `Observed`. `until_file`: only up to the first that leads to a file."""
 
     subject: "Want | Call"
     paths: list[bytes]
+    until_file: bool = False
 
 
 class StartJob(NamedTuple):

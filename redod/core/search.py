@@ -39,7 +39,7 @@ class Search:
         return [candidate.path for candidate in self._asked] or NoDofile()
 
     def observed(self, stamps: list[Stamp], moment: Moment) -> None:
-        for candidate, stamp in zip(self._asked, stamps, strict=True):
+        for candidate, stamp in zip(self._asked, stamps, strict=False):
             if stamp.leads_to_file:
                 node = self._graph.node(candidate.path)
                 if settle(self._graph, node, stamp, moment):

@@ -12,6 +12,8 @@ from typing import Generic, TypeVar
 class WantState(Enum):
     """Where a session is with one target."""
 
+    __hash__ = object.__hash__  # Enum's own, of the name, is dear, and each member is one object anyway
+
     WANTED = "asked for; nothing was looked at"
     CHECKING = "a check or the search for its dofile waits to be told what is on the disk"
     AHEAD = "other targets are built first: those with checksums that decide about it, or its dofile"
@@ -28,6 +30,8 @@ class JobState(Enum):
 
     It holds a token in RUNNING, in SETTLING until its holders were reported, and of a serial pool in FINISHING.
     """
+
+    __hash__ = object.__hash__
 
     RUNNING = "its script runs"
     PARKED = "its script waits in a nested call and has lent its token"

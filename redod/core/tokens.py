@@ -60,8 +60,15 @@ class Pool:
 
     def next_line(self) -> Line | None:
         """The line that may go on now: the first of all while there are tokens, else one whose session runs nothing."""
-        best: Line | None = None
+        if not self.lines:
+            return None
         free = len(self.holders) < self.size
+        if len(self.lines) == 1:
+            (line,) = self.lines.values()
+            if not line:
+                self.lines.clear()
+            return line if line and (free or line.session.running == 0) else None
+        best: Line | None = None
         for session in list(self.lines):
             line = self.lines[session]
             if not line:

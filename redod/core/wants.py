@@ -46,7 +46,7 @@ def walk(world: World, want: Want) -> None:
         result = want.walk.run()
         if isinstance(result, list):
             want.asked = world.epoch
-            world.tell(do.Observe(want, result))
+            world.tell(do.Observe(want, result, until_file=isinstance(want.walk, Search)))
             return
         for node in want.walk.changed:
             world.tell(do.Record(node))

@@ -31,7 +31,7 @@ from redod.core.tokens import Pool
 from redod.core.verdicts import Reason, Verdict
 from redod.engine import telling
 from redod.engine.client import Client, Setting, Wishes
-from redod.engine.environment import Identity, job_environment
+from redod.engine.environment import Environments, Identity
 from redod.engine.run import Run
 from redod.engine.stores import OpenWorkspace, Stores
 from redod.engine.tasks import Tasks
@@ -83,7 +83,7 @@ class Engine:
         """Called when a job is over; what it printed can still be added to."""
         self.loop = loop
         self.socket = owner.socket
-        self._commands = commands
+        self._environments = Environments(commands, owner.socket)
         self._tokens: dict[bytes, Run] = {}
         self._pools: dict[bytes, Pool] = {}
         """By root, of the workspaces whose `redod.toml` says how many jobs."""
@@ -237,19 +237,20 @@ class Engine:
     def _observe(self, order: do.Observe) -> events.Event:
         now = time.time_ns()
         try:
-            return events.Observed(order.subject, self._stamps(order.paths, now), now)
+            return events.Observed(order.subject, self._stamps(order.paths, now, order.until_file), now)
         except ObserveError as error:
             return events.ObserveFailed(order.subject, str(error))
 
-    def _stamps(self, paths: list[bytes], now: int) -> list[Stamp]:
+    def _stamps(self, paths: list[bytes], now: int, until_file: bool = False) -> list[Stamp]:
         find = self.graph.find
         stamps = []
         for path in paths:
             node = find(path)
-            if node is None or node.kind is Kind.TARGET:
-                stamps.append(observe(path))
-            else:
-                stamps.append(observe_source(path, now, node.stamp))
+            stamps.append(
+                observe(path) if node is None or node.kind is Kind.TARGET else observe_source(path, now, node.stamp)
+            )
+            if until_file and stamps[-1].leads_to_file:
+                break
         return stamps
 
     def _start(self, job: Job) -> None:
@@ -322,13 +323,15 @@ class Engine:
         nested = job.want.calls[0].owner is not None or run.depth > 0
         argv = dofile_command(dofile.directory, name_of(dofile.path), arguments, caller.flags(nested))
         identity = Identity(run.token, caller.session_id, dofile.target, run.depth + 1, dofile.directory)
-        environment = job_environment(setting.environment(), identity, self._commands, self.socket)
+        environment = self._environments.make(setting.environment(), identity)
         return Order(argv, dofile.directory, environment, setting.umask, stdout, setting.limits)
 
     def _examine(self, job: Job) -> events.Event:
         run = self.runs[job]
         try:
-            return events.Examined(job, outputs.examine(job.node.path, run.temporary, run.stdout))
+            produced = outputs.examine(job.node.path, run.temporary, run.stdout)
+            run.made = produced.temporary
+            return events.Examined(job, produced)
         except OutputError as error:
             return events.InstallFailed(job, str(error))
 
@@ -359,7 +362,7 @@ class Engine:
                 case InstallTemporary(spared):
                     outputs.refuse_loss(path, spared)
                     held = run.process is not None and run.process.leaves_holders
-                    return self._commit(job, outputs.stage_temporary(path, run.temporary, held))
+                    return self._commit(job, outputs.stage_temporary(path, run.temporary, run.made, held))
                 case RemoveTarget():
                     outputs.remove_target(path)
                     return events.Installed(job, MISSING)

@@ -21,28 +21,45 @@ class Identity(NamedTuple):
     """Where it runs."""
 
 
-def job_environment(caller: Mapping[bytes, bytes], job: Identity, commands: bytes, socket: bytes) -> dict[bytes, bytes]:
-    """The environment of one script.
+class Environments:
+    """The environments of scripts.
 
     `commands`: the directory that holds only the redo commands; it stands first on PATH, so that scripts find them
     wherever they are installed, and nothing else of that place. `socket`: the server's, so that nested calls reach the
     server that runs them.
     """
-    environment = dict(caller)
-    environment.pop(b"CDPATH", None)
-    path = environment.get(b"PATH") or _NO_PATH
-    if not path.startswith(commands + b":"):
-        path = commands + b":" + path
-    flags = environment.get(b"MAKEFLAGS")
-    if flags is not None and b"-j" in flags:
-        # They name descriptors that a job does not have.
-        environment[b"MAKEFLAGS"] = _JOBSERVER.sub(b"", flags)
-    environment[b"PATH"] = path
-    environment[b"PWD"] = job.directory
-    environment[b"REDO_JOB"] = job.token
-    environment[b"REDO_SESSION"] = job.session
-    environment[b"REDO_TARGET"] = job.target
-    environment[b"REDO_DEPTH"] = b"  " * job.depth
-    environment[b"REDO_LOG"] = b"1"
-    environment[b"REDOD_SOCKET"] = socket
-    return environment
+
+    def __init__(self, commands: bytes, socket: bytes) -> None:
+        self._commands = commands
+        self._socket = socket
+        self._caller: Mapping[bytes, bytes] = {}
+        """The last one; most jobs are one caller's."""
+        self._common = self._of_caller(self._caller)
+        """What its scripts have in common."""
+
+    def make(self, caller: Mapping[bytes, bytes], job: Identity) -> dict[bytes, bytes]:
+        """The environment of one script. `caller` must not change later."""
+        if caller is not self._caller:
+            self._caller, self._common = caller, self._of_caller(caller)
+        environment = self._common.copy()
+        environment[b"PWD"] = job.directory
+        environment[b"REDO_JOB"] = job.token
+        environment[b"REDO_SESSION"] = job.session
+        environment[b"REDO_TARGET"] = job.target
+        environment[b"REDO_DEPTH"] = b"  " * job.depth
+        return environment
+
+    def _of_caller(self, caller: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+        environment = dict(caller)
+        environment.pop(b"CDPATH", None)
+        path = environment.get(b"PATH") or _NO_PATH
+        if not path.startswith(self._commands + b":"):
+            path = self._commands + b":" + path
+        flags = environment.get(b"MAKEFLAGS")
+        if flags is not None and b"-j" in flags:
+            # They name descriptors that a job does not have.
+            environment[b"MAKEFLAGS"] = _JOBSERVER.sub(b"", flags)
+        environment[b"PATH"] = path
+        environment[b"REDO_LOG"] = b"1"
+        environment[b"REDOD_SOCKET"] = self._socket
+        return environment

@@ -8,6 +8,7 @@ from typing import Protocol
 from redod.config.model import Background
 from redod.core import events
 from redod.core.model import Job
+from redod.core.stamps import MISSING
 from redod.engine import telling
 from redod.engine.client import Client
 from redod.engine.limit import TimeLimit
@@ -48,6 +49,8 @@ class Run:
         self.process: JobProcess | None = None
         self.temporary = b""
         """`$3`, absolute."""
+        self.made = MISSING
+        """What it was when the job was over."""
         self.capture: Capture | None = None
         self.began = time.monotonic()
         self.ended: float | None = None

@@ -73,6 +73,8 @@ class Stores:
         self._numbers: dict[int, OpenWorkspace] = {}
         self._count = 0
         self.claims = Claims(owner.socket)
+        self._ready: set[tuple[Session, bytes, bytes, bytes]] = set()
+        """Directories (with the caller's, and the home directory) of whose targets a session uses all workspaces."""
         self._timer: TimerHandle | None = None
         self._checkpoint: TimerHandle | None = None
         self.configs = Configs()
@@ -96,6 +98,7 @@ class Stores:
         for root in [root for root in self._open if not os.path.isdir(root) and not self._is_used(root)]:
             self.close(root)
         self._workspaces.forget(self._open)
+        self._ready.clear()
 
     def missing(self, targets: Iterable[bytes], setting: Setting, session: Session | None = None) -> list[Workspace]:
         """The workspaces of these targets that are not open yet, and of those that they depend on.
@@ -108,6 +111,8 @@ class Stores:
         known: dict[bytes, Workspace | None] = {}
         for target in targets:
             directory = directory_of(target)
+            if session is not None and (session, directory, setting.cwd, setting.home) in self._ready:
+                continue
             if directory not in known:
                 known[directory] = self._workspaces.existing(target, setting.cwd, setting.home)
             if known[directory] is None and not os.path.lexists(target):
@@ -131,7 +136,11 @@ class Stores:
                 if not self.claims.uses(session, root):
                     self.configs.read(root)
             self.claims.claim(session, found, self._open)
-        return [workspace for root, workspace in sorted(found.items()) if root not in self._open]
+        missing = [workspace for root, workspace in sorted(found.items()) if root not in self._open]
+        if session is not None and not missing:
+            whole = [directory for directory, workspace in known.items() if workspace is not None]
+            self._ready.update((session, directory, setting.cwd, setting.home) for directory in whole)
+        return missing
 
     def root(self, target: bytes, setting: Setting) -> bytes:
         """The root of the workspace in which this target is, or would be."""
@@ -153,6 +162,7 @@ class Stores:
         self._count += 1
         store = Store.open(workspace, self._count, self._graph, self._owner, _look)
         self._open[workspace.root] = self._numbers[self._count] = OpenWorkspace(store)
+        self._ready.clear()
         if store.loaded.notice:
             self.notices.append(store.loaded.notice)
         _log.info("workspace %s: %d targets", os.fsdecode(workspace.root), store.loaded.targets)
@@ -172,6 +182,7 @@ class Stores:
 
     def leave(self, session: Session) -> None:
         """The session is over: workspaces that others asked for, or would ask for in vain, are given up."""
+        self._ready.clear()
         for root in {*self.claims.leave(session), *self.claims.wanted}:
             here = self._open.get(root)
             if here is not None and (here.is_guest or root in self.claims.wanted) and not self._is_used(root):
@@ -224,6 +235,7 @@ class Stores:
             for dep in node.deps:
                 if dep.node.workspace not in (0, node.workspace):
                     workspace.needs.add(self._numbers[dep.node.workspace].root)
+                    self._ready.clear()
             self._commit_soon()
 
     def keep_log(self, node: Node, log: JobLog) -> None:
@@ -297,6 +309,7 @@ class Stores:
         self.claims.give(root)
         workspace = self._open.pop(root)
         del self._numbers[workspace.number]
+        self._ready.clear()
         try:
             workspace.store.close()
         except StoreError as error:

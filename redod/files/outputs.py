@@ -108,13 +108,12 @@ def stage_stdout(target: bytes, temporary: bytes, stdout_fd: int, umask: int) ->
         raise OutputError(_explain(problem, target)) from problem
 
 
-def stage_temporary(target: bytes, temporary: bytes, may_be_held: bool) -> Staged:
-    """Make `$3` ready. `temporary` is absolute and canonical. Raises OutputError.
+def stage_temporary(target: bytes, temporary: bytes, stamp: Stamp, may_be_held: bool) -> Staged:
+    """Make `$3` ready. `temporary` is absolute and canonical, `stamp` what `examine` found. Raises OutputError.
 
     `may_be_held`: processes of the script are left. When one has `$3` open for writing, a copy takes its
     place.
     """
-    stamp = _observe(temporary, target)
     if may_be_held and stat.S_ISREG(stamp.mode) and is_written_to(temporary):
         return _stage_copy(target, temporary, stamp)
     return Staged(target, temporary, stamp)

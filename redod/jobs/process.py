@@ -15,6 +15,7 @@ from resource import struct_rusage
 from typing import NamedTuple, Protocol
 
 from redod.jobs.limits import GATE, Changes, Limiter, Limits
+from redod.jobs.programs import Programs
 from redod.readers import Readers
 
 LOWEST_PIPE = 50
@@ -76,6 +77,7 @@ class Spawner:
         self._limiter = Limiter()
         self.children: set[int] = set()
         """The pids of what was started here and is not reaped yet (see `redod.jobs.reaper`)."""
+        self._programs = Programs()
 
     def close(self) -> None:
         """Close what all jobs share. Jobs that run are not touched."""
@@ -113,7 +115,7 @@ class Spawner:
         return self._run(order.argv, order, ends, self._null)
 
     def _run(self, argv: tuple[bytes, ...], order: Order, ends: "_Ends", stdin: int) -> "_Child":
-        pid = _execute(argv, order, ends, stdin, self._home)
+        pid = self._spawn(argv, order, ends, stdin)
         self.children.add(pid)
         return _Child(pid, self.children)
 
@@ -131,6 +133,26 @@ class Spawner:
             os.close(gate)
             os.close(opener)
         return child
+
+    def _spawn(self, argv: tuple[bytes, ...], order: Order, ends: "_Ends", stdin: int) -> int:
+        """Start the program, and return its pid, with the order's working directory and umask.
+
+        posix_spawn(3) can set neither, so the server lends its own for a moment (no other thread of it depends on them)
+        and goes back. Its cost does not grow with our memory, and is 50 us less than Popen's. What is not named here
+        must close on exec, as all that Python and the loops open does.
+        """
+        umask = os.umask(order.umask & 0o777)
+        try:
+            os.chdir(order.cwd)
+            try:
+                return _spawn(self._programs.find(argv[0], order.env), argv, order, ends, stdin)
+            except (FileNotFoundError, PermissionError):
+                # Perhaps it is somewhere else now.
+                self._programs.forget()
+                return _spawn(self._programs.find(argv[0], order.env), argv, order, ends, stdin)
+        finally:
+            os.umask(umask)
+            os.fchdir(self._home)
 
 
 class JobProcess:
@@ -306,45 +328,22 @@ def _open_ends() -> _Ends:
     return _Ends(*made)
 
 
-def _execute(argv: tuple[bytes, ...], order: Order, ends: _Ends, stdin: int, home: int) -> int:
-    """Start the program, and return its pid, with the order's working directory and umask.
-
-    posix_spawn(3) can set neither, so the server lends its own for a moment (no other thread of it depends on them) and
-    goes back to `home`. Its cost does not grow with our memory, and is 50 us less than Popen's. What is not named here
-    must close on exec, as all that Python and the loops open does.
-    """
-    umask = os.umask(order.umask & 0o777)
-    try:
-        os.chdir(order.cwd)
-        return os.posix_spawn(
-            _program(argv[0], order.env),
-            argv,
-            order.env,
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, stdin, 0),
-                (os.POSIX_SPAWN_DUP2, order.stdout_fd, 1),
-                (os.POSIX_SPAWN_DUP2, ends.printing, 2),
-                # Onto itself: it only stays open.
-                *((os.POSIX_SPAWN_DUP2, number, number) for number in (ends.held, *order.pass_fds)),
-            ],
-            setpgroup=0,
-            setsigmask=(),
-            setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
-        )
-    finally:
-        os.umask(umask)
-        os.fchdir(home)
-
-
-def _program(name: bytes, env: Mapping[bytes, bytes]) -> bytes:
-    """The file that execvp(3) would execute in the present directory. Raises FileNotFoundError."""
-    if b"/" in name:
-        return name
-    for directory in env.get(b"PATH", os.fsencode(os.defpath)).split(b":"):
-        path = (directory or b".") + b"/" + name
-        if os.access(path, os.X_OK) and not os.path.isdir(path):
-            return path
-    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+def _spawn(program: bytes, argv: tuple[bytes, ...], order: Order, ends: _Ends, stdin: int) -> int:
+    return os.posix_spawn(
+        program,
+        argv,
+        order.env,
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, stdin, 0),
+            (os.POSIX_SPAWN_DUP2, order.stdout_fd, 1),
+            (os.POSIX_SPAWN_DUP2, ends.printing, 2),
+            # Onto itself: it only stays open.
+            *((os.POSIX_SPAWN_DUP2, number, number) for number in (ends.held, *order.pass_fds)),
+        ],
+        setpgroup=0,
+        setsigmask=(),
+        setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+    )
 
 
 def _pidfd(child: _Child) -> int:

@@ -88,7 +88,7 @@ class FrameReader:
     __slots__ = ("_buffer", "_error", "_invoked", "_stdin_open")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._buffer: bytes | bytearray = b""
         self._invoked = False
         self._stdin_open = False
         self._error = ""
@@ -108,8 +108,15 @@ class FrameReader:
         self._stdin_open = True
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
-        if not self._error:
-            self._buffer += data
+        if self._error:
+            return
+        if not self._buffer:
+            # Nearly always the whole of what a client says.
+            self._buffer = bytes(data)
+            return
+        if isinstance(self._buffer, bytes):
+            self._buffer = bytearray(self._buffer)
+        self._buffer += data
 
     def next_frame(self) -> Frame | None:
         """The next whole frame, or None until more bytes are fed.
@@ -134,6 +141,11 @@ class FrameReader:
         end = _HEADER.size + length
         if len(buffer) < end:
             return None
+        if len(buffer) == end:
+            self._buffer = b""
+            return self._frame(kind, bytes(buffer[_HEADER.size :]))
+        if isinstance(buffer, bytes):
+            buffer = self._buffer = bytearray(buffer)
         with memoryview(buffer) as view:
             payload = bytes(view[_HEADER.size : end])
         del buffer[:end]

@@ -120,15 +120,20 @@ def parse(payload: bytes) -> Invocation:
     Raises PeerError, whose text names the field, for everything that docs/protocol.md forbids; another major version is
     refused before any other field is looked at, because they may mean something else there.
     """
-    common: list[bytes] = []
     own: dict[int, bytes] = {}
+    common = []
+    position = 0
     for tag, start, end in _fields(payload):
-        if tag not in _OWN:
-            common.append(payload[start - _FIELD.size : end])
-        elif tag in own:
+        if tag in own:
             raise PeerError(f"INVOKE has the field {_OWN[tag]} twice")
-        else:
+        if tag in _OWN:
             own[tag] = payload[start:end]
+            common.append(payload[position : start - _FIELD.size])
+            position = end
+            if len(own) == len(_OWN):
+                # Our clients send these first.
+                break
+    common.append(payload[position:])
     circumstances = _circumstances(b"".join(common))
     args, environ = (_strings(name, own.get(tag)) for tag, name in _OWN.items())
     return Invocation._make((*circumstances, tuple(args.split(b"\0")[:-1]), environ))
@@ -165,6 +170,8 @@ def _read_circumstances(fields: bytes) -> tuple[Any, ...]:
     """The values in the order of `Circumstances`."""
     values: dict[str, object] = {}
     for tag, start, end in _fields(fields):
+        if tag in _OWN:
+            raise PeerError(f"INVOKE has the field {_OWN[tag]} twice")
         known = _KNOWN.get(tag)
         if known is None:
             continue

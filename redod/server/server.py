@@ -44,6 +44,8 @@ class Server:
         self.services = Supervisor(engine)
         self.started = time.monotonic()
         self._loop = loop
+        self._users = (os.getuid(), 0)
+        """Who may build."""
         self._listener = listener
         self._idle = idle if own is not None else 0.0
         self._own = own
@@ -157,7 +159,7 @@ class Server:
 
     def _serve(self, connection: Connection, invocation: Invocation, descriptors: list[int]) -> Attendant | None:
         """Carry out one invocation."""
-        if connection.user not in (os.getuid(), 0):
+        if connection.user not in self._users:
             connection.refuse(1, f"this server belongs to user {os.getuid()}; start one of your own")
             return None
         command = COMMANDS.get(invocation.name)
@@ -187,13 +189,13 @@ class Server:
     def _context(self, connection: Connection, invocation: Invocation, descriptors: list[int]) -> Context:
         token = invocation.job_token
         run = self.engine.run_of_token(token) if token is not None else self.engine.run_around(connection.peer)
-        passed = dict(zip(invocation.descriptors, descriptors, strict=True))
+        stderr = descriptors[invocation.descriptors.index(2)] if 2 in invocation.descriptors else None
         return Context(
             self,
             invocation,
             connection,
             run,
-            is_redirected=run is not None and 2 in passed and not _is_stderr_of(run, passed[2]),
+            is_redirected=run is not None and stderr is not None and not _is_stderr_of(run, stderr),
         )
 
     def _connection_closed(self, connection: Connection) -> None:

@@ -14,7 +14,7 @@ from redod.engine.engine import Engine
 from redod.engine.run import Run
 from redod.errors import RedodError
 from redod.failpoints import reach
-from redod.jobs.command import Flags
+from redod.jobs.command import PLAIN, Flags
 from redod.logs.joblog import JobLog
 from redod.progress.line import status_line
 from redod.session.link import Link
@@ -59,7 +59,11 @@ class Caller:
         self._began = engine.loop.time()
         around = parent.wishes if parent is not None else Wishes()
         self.wishes = Wishes(options.background or around.background, options.timeout or around.timeout)
-        self._inherited = parent.nested_flags if isinstance(parent, Caller) else Flags()
+        self.nested_flags: Flags = parent.nested_flags if isinstance(parent, Caller) else PLAIN
+        """What sh is to print of scripts that the call did not name itself."""
+        if options.trace > 1 or options.verbose > 1:
+            trace, verbose = self.nested_flags
+            self.nested_flags = Flags(options.trace > 1 or trace, options.verbose > 1 or verbose)
         self._screen: Screen | None = None
         self._subscription = None if options.events is None else Subscription(engine.feed, link, self.session.number)
         if run is None or is_redirected:
@@ -78,15 +82,9 @@ class Caller:
     def client(self) -> int:
         return self._link.peer
 
-    @property
-    def nested_flags(self) -> Flags:
-        """What sh is to print of scripts that the call did not name itself."""
-        options, inherited = self._options, self._inherited
-        return Flags(options.trace > 1 or inherited.trace, options.verbose > 1 or inherited.verbose)
-
     def flags(self, nested: bool) -> Flags:
         deeper = self.nested_flags
-        if nested:
+        if nested or not (self._options.trace or self._options.verbose):
             return deeper
         return Flags(self._options.trace > 0 or deeper.trace, self._options.verbose > 0 or deeper.verbose)
 

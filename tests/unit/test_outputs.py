@@ -148,7 +148,7 @@ def test_a_missing_directory_is_said_to_be_missing(place: bytes) -> None:
 def test_the_temporary_becomes_the_target_with_its_mode(place: bytes) -> None:
     write(place + b"/tmp", b"new")
     os.chmod(place + b"/tmp", 0o751)
-    staged = stage_temporary(place + b"/t", place + b"/tmp", may_be_held=True)
+    staged = stage_temporary(place + b"/t", place + b"/tmp", observe(place + b"/tmp"), may_be_held=True)
     installed = commit(staged)
     assert staged.path == place + b"/tmp"
     assert difference(staged.stamp, installed.stamp) == ""
@@ -165,7 +165,7 @@ def test_a_temporary_that_is_still_written_to_is_copied(place: bytes) -> None:
         assert writer.stdin is not None
         writer.stderr.readline()
         assert is_written_to(place + b"/tmp")
-        installed = commit(stage_temporary(place + b"/t", place + b"/tmp", may_be_held=True))
+        installed = commit(stage_temporary(place + b"/t", place + b"/tmp", observe(place + b"/tmp"), may_be_held=True))
         writer.stdin.write(b"\n")
         writer.stdin.close()
         assert writer.stderr.readline() == b"done\n"
@@ -194,7 +194,7 @@ def test_a_link_becomes_the_target_and_is_not_followed(place: bytes) -> None:
     write(place + b"/elsewhere", b"keep")
     os.symlink(b"elsewhere", place + b"/t")
     os.symlink(b"nowhere", place + b"/tmp")
-    installed = commit(stage_temporary(place + b"/t", place + b"/tmp", may_be_held=True))
+    installed = commit(stage_temporary(place + b"/t", place + b"/tmp", observe(place + b"/tmp"), may_be_held=True))
     assert os.readlink(place + b"/t") == b"nowhere"
     assert installed.stamp.is_symlink
     assert read(place + b"/elsewhere") == b"keep"
@@ -203,7 +203,7 @@ def test_a_link_becomes_the_target_and_is_not_followed(place: bytes) -> None:
 def test_a_second_name_of_the_target_itself_leaves_nothing_behind(place: bytes) -> None:
     write(place + b"/t", b"same")
     os.link(place + b"/t", place + b"/tmp")
-    commit(stage_temporary(place + b"/t", place + b"/tmp", may_be_held=False))
+    commit(stage_temporary(place + b"/t", place + b"/tmp", observe(place + b"/tmp"), may_be_held=False))
     assert os.listdir(place) == [b"t"]
     assert read(place + b"/t") == b"same"
 
@@ -230,7 +230,7 @@ def test_a_directory_takes_the_place_of_anything(
         os.chmod(target + b"/a", 0o500)
     os.mkdir(place + b"/tmp")
     write(place + b"/tmp/f", b"new")
-    installed = commit(stage_temporary(target, place + b"/tmp", may_be_held=False))
+    installed = commit(stage_temporary(target, place + b"/tmp", observe(place + b"/tmp"), may_be_held=False))
     assert installed.stamp == DIRECTORY
     assert bool(installed.leftover) == (old == "tree")
     if installed.leftover:
@@ -243,7 +243,7 @@ def test_a_directory_takes_the_place_of_anything(
 def test_a_file_does_not_take_the_place_of_a_directory(place: bytes) -> None:
     os.mkdir(place + b"/t")
     write(place + b"/tmp", b"new")
-    staged = stage_temporary(place + b"/t", place + b"/tmp", may_be_held=False)
+    staged = stage_temporary(place + b"/t", place + b"/tmp", observe(place + b"/tmp"), may_be_held=False)
     with pytest.raises(OutputError, match="a directory stands there"):
         commit(staged)
     assert os.path.isdir(place + b"/t")

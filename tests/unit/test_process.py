@@ -304,6 +304,20 @@ def test_programs_are_found_in_the_jobs_own_path(run: Run) -> None:
     run(test)
 
 
+def test_a_program_that_has_gone_is_looked_for_in_the_rest_of_the_path(run: Run) -> None:
+    async def test(shop: Shop) -> None:
+        env = {b"PATH": bytes(shop.directory) + b":/bin"}
+        (shop.directory / "true").symlink_to("/bin/false")
+        for expected in ("exited 1", "exited 0"):
+            recorder = Recorder()
+            shop.spawner.start(Order((b"true",), b"/", env, 0o22, shop.stdout), recorder)
+            await recorder.over()
+            assert expected in recorder.story
+            (shop.directory / "true").unlink(missing_ok=True)
+
+    run(test)
+
+
 @pytest.mark.parametrize(
     ("argv", "cwd", "env", "text"),
     [
