@@ -4,6 +4,7 @@ import os
 
 from pydantic import ValidationError
 
+from redod.commands.adopt import adopt
 from redod.commands.context import Attendant, Context
 from redod.commands.display import DISPLAY, switch
 from redod.errors import InternalError, RedodError, UsageError
@@ -13,7 +14,7 @@ from redod.session.options import BuildOptions
 
 _LONG = (
     *DISPLAY, "jobs=", "events=", "background=", "timeout=", "keep-going", "xtrace", "verbose", "debug", "shuffle",
-    "log", "no-log", "no-daemon",
+    "log", "no-log", "no-daemon", "adopt",
 )  # fmt: skip
 _SHORT = {"-k": "--keep-going", "-x": "--trace", "-v": "--verbose", "-d": "--debug"}
 _COUNTED = ("trace", "verbose", "debug")
@@ -23,6 +24,8 @@ _DEFAULT = BuildOptions()
 def redo(context: Context) -> Attendant | None:
     """Run the targets' scripts, whatever their state."""
     found, names = context.options("j:kxvd", _LONG)
+    if ("--adopt", "") in found:
+        return adopt(context, names)
     return build(context, names or [b"all"], _options(found), force=True)
 
 

@@ -14,6 +14,8 @@ Run the scripts of the targets (default: all), and of whatever they ask for that
   -d, --debug        say why each target is built
   --events=json      tell what happens on standard output, a line of JSON for each event (docs/events.md)
   --shuffle          build in random order, to find missing dependencies
+  --adopt            for when .redo was lost: build nothing, but take existing files that a dofile matches (all here and
+                     below, or those named) for redo's own, out of date; what only default.do matches has to be named
   --no-daemon        serve this command by an instance of its own, which ends with it; REDOD=off does so for any command
   --background=POLICY  of processes that a script leaves behind: wait for them (default), release, or kill
   --timeout=SECONDS  end a script that takes longer, and fail its target; waiting for other targets does not count

@@ -100,11 +100,14 @@ class Stores:
         self._workspaces.forget(self._open)
         self._ready.clear()
 
-    def missing(self, targets: Iterable[bytes], setting: Setting, session: Session | None = None) -> list[Workspace]:
+    def missing(
+        self, targets: Iterable[bytes], setting: Setting, session: Session | None = None, *, make: bool = False
+    ) -> list[Workspace]:
         """The workspaces of these targets that are not open yet, and of those that they depend on.
 
         A file that exists where no store is may be a mere source (a system header, say): its directory gets none before
         something is built there (see `home_of`). `session` uses them all, from when none is missing until it leaves.
+        `make`: its directory gets one all the same.
         Raises StoreError where one can have no store, ConfigError where its settings are wrong.
         """
         found: dict[bytes, Workspace] = {}
@@ -115,7 +118,7 @@ class Stores:
                 continue
             if directory not in known:
                 known[directory] = self._workspaces.existing(target, setting.cwd, setting.home)
-            if known[directory] is None and not os.path.lexists(target):
+            if known[directory] is None and (make or not os.path.lexists(target)):
                 known[directory] = self._workspaces.find(target, setting.cwd, setting.home)
         for workspace in known.values():
             if workspace is not None:
@@ -187,6 +190,10 @@ class Stores:
             here = self._open.get(root)
             if here is not None and (here.is_guest or root in self.claims.wanted) and not self._is_used(root):
                 self.close(root)
+
+    def at(self, root: bytes) -> OpenWorkspace | None:
+        """The open workspace with this top."""
+        return self._open.get(root)
 
     def find(self, lock: bytes) -> OpenWorkspace | None:
         """The open workspace whose lock file has this identity."""
@@ -294,14 +301,25 @@ class Stores:
 
     def forget(self, workspace: OpenWorkspace) -> int:
         """Start over: see `Store.forget`. Raises StoreError, also while something is built there."""
-        if self._is_used(workspace.root):
-            raise StoreError(f"something is being built in {show(workspace.root)}; run this again when that has ended")
+        self._refuse_if_used(workspace)
         self.on_close(workspace)
         workspace.segments.clear()
         recovered = workspace.store.forget()
         workspace.targets = recovered
         self.on_open(workspace)
         return recovered
+
+    def adopt(self, workspace: OpenWorkspace, paths: list[bytes]) -> list[bytes]:
+        """See `Store.adopt`; the paths of those that were. Raises StoreError, also while something is built there."""
+        self._refuse_if_used(workspace)
+        adopted = workspace.store.adopt(paths)
+        workspace.targets += len(adopted)
+        self.commit()
+        return [node.path for node in adopted]
+
+    def _refuse_if_used(self, workspace: OpenWorkspace) -> None:
+        if self._is_used(workspace.root):
+            raise StoreError(f"something is being built in {show(workspace.root)}; run this again when that has ended")
 
     def close(self, root: bytes) -> None:
         """Give a workspace up. Somebody else may build there now, so nothing of it is remembered."""

@@ -7,11 +7,12 @@ import struct
 from typing import Protocol
 
 from redod.core.model import Session
-from redod.core.paths import show
+from redod.core.paths import relative, show
 from redod.engine.claims import Request
 from redod.engine.client import Setting
 from redod.engine.engine import Engine
 from redod.errors import RedodError
+from redod.files.unrecorded import matches
 from redod.protocol.frames import FrameType
 from redod.protocol.invocation import encode_request
 from redod.store import StoreError
@@ -39,17 +40,34 @@ class Teller(Protocol):
 
 
 async def open_stores(
-    engine: Engine, teller: Teller, targets: list[bytes], setting: Setting, session: Session | None = None
-) -> None:
+    engine: Engine, teller: Teller, targets: list[bytes], setting: Setting, session: Session | None = None,
+    *, make: bool = False,
+) -> None:  # fmt: skip
     """Open the stores of these targets' workspaces, asking other servers for those that they own.
 
     Raises RedodError when one cannot be had.
     """
     # One may be given up while the next is waited for, so they are counted anew each time.
     with engine.tasks.waiting():
-        while missing := engine.stores.missing(targets, setting, session):
+        while missing := engine.stores.missing(targets, setting, session, make=make):
             await _open(engine, teller, missing[0], setting, session)
             await engine.wait_clean()
+            if not make:
+                await _offer_adoption(engine, teller, missing[0].root)
+
+
+async def _offer_adoption(engine: Engine, teller: Teller, root: bytes) -> None:
+    """Where nothing is known every built file looks like a source, and would stay as it is for ever."""
+    here = engine.stores.at(root)
+    if here is None or not here.store.loaded.knows_nothing:
+        return
+    found = [match.path for match in await asyncio.to_thread(list, matches(root)) if match.is_certain]
+    if found:
+        teller.complain(
+            f"nothing is known of earlier builds in {show(root)}, but {len(found)} of the files there match a dofile"
+            f" ({show(relative(found[0], root))}{', ...' if found[1:] else ''}): they count as sources and stay as they"
+            " are. If redo has built them: redo --adopt"
+        )
 
 
 async def _open(

@@ -14,7 +14,7 @@ from redod.core.graph import Graph, Kind, Node
 from redod.core.paths import join, show
 from redod.core.stamps import Stamp
 from redod.failpoints import reach
-from redod.store import StoreError
+from redod.store import StoreError, classic
 from redod.store.intents import Intents
 from redod.store.loading import UNWRITTEN, Loading, blank, named_by
 from redod.store.lock import Lock, Owner, acquire
@@ -34,12 +34,13 @@ _NOWHERE = Mark(0, 0)
 
 class Loaded(NamedTuple):
     """What opening a store did: targets read, targets known by the journal alone (out of date), and
-    a text for the user, empty if there is nothing to say.
+    a text for the user, empty if there is nothing to say. `knows_nothing`: of no file is known whether redo built it.
     """
 
     targets: int
     recovered: int
     notice: str
+    knows_nothing: bool = False
 
 
 class Store:
@@ -184,7 +185,10 @@ class Store:
                 notice = self._set_aside(damage)
                 self._tables = self._open_new()
             targets = sum(1 for _ in self._own())
-            recovered = self._recover(self._journal.entries(mark))
+            entries = self._journal.entries(mark)
+            knows_nothing = not self._ids and not entries
+            recovered = self._recover(entries)
+            imported = self._take(classic.built(self.workspace.root, self._observe)) if knows_nothing else []
         except BaseException:
             self._close_files()
             raise
@@ -195,7 +199,30 @@ class Store:
             self._compact_at = 0
         if notice:
             notice += f"; {len(recovered)} files are known to be built and will be built again"
-        return Loaded(targets, len(recovered), notice)
+        if imported:
+            notice += (
+                f"{notice and '; '}{len(imported)} files that the classic redo built are taken over, and out of date"
+            )
+        return Loaded(targets, len(recovered) + len(imported), notice, knows_nothing and not imported)
+
+    def adopt(self, paths: Iterable[bytes]) -> list[Node]:
+        """Make targets, out of date, of files that are known as sources at most; the nodes. Raises StoreError."""
+        entries = []
+        for path in paths:
+            node = self._graph.node(path)
+            if node.kind in (Kind.SOURCE, Kind.UNKNOWN) and node.workspace in (0, self.number):
+                node.stamp = None
+                with suppress(OSError):
+                    entries.append(Entry(print_of(self._observe(path)), self._names.name(path)))
+        return self._take(entries)
+
+    def _take(self, entries: list[Entry]) -> list[Node]:
+        """These files are ours from now on; the journal knows it before the database does."""
+        for file, name in entries:
+            self._intents.add(self._names.path(name), self._made.append(name, file), file)
+        taken = self._recover(entries)
+        self._changed.update(taken)
+        return taken
 
     def _load(self) -> Mark:
         self._tables = Tables(self._database)
