@@ -61,7 +61,7 @@ async def _offer_adoption(engine: Engine, teller: Teller, root: bytes) -> None:
     here = engine.stores.at(root)
     if here is None or not here.store.loaded.knows_nothing:
         return
-    found = [match.path for match in await asyncio.to_thread(list, matches(root)) if match.is_certain]
+    found = sorted(match.path for match in await asyncio.to_thread(list, matches(root)) if match.is_certain)
     if found:
         teller.complain(
             f"nothing is known of earlier builds in {show(root)}, but {len(found)} of the files there match a dofile"

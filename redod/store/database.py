@@ -73,7 +73,7 @@ class Store:
         A damaged store is set aside, which `loaded` tells. Raises WorkspaceBusy, and StoreError when the
         files cannot be used now.
         """
-        lock = acquire(workspace.directory, owner)
+        lock = acquire(workspace.lock, owner)
         collecting = gc.isenabled()
         # The collector would walk the growing graph again and again, and there is no garbage.
         gc.disable()

@@ -23,7 +23,7 @@ nfs nfs4 cifs smb3 smbfs ncpfs afs coda 9p ceph lustre gpfs beegfs vboxsf prl_fs
 fuse.sshfs fuse.glusterfs fuse.ceph fuse.s3fs fuse.rclone fuse.vmhgfs-fuse
 """
 REMOTE = frozenset(_NAMES.split())
-"""File systems on which other machines write too: neither locks nor SQLite's log are safe there."""
+"""File systems on which other machines write too: SQLite's log is not safe there."""
 
 
 class Workspace(NamedTuple):
@@ -31,6 +31,13 @@ class Workspace(NamedTuple):
 
     root: bytes
     directory: bytes
+    lock_in: bytes = b""
+    """Where its lock is, if not there."""
+
+    @property
+    def lock(self) -> bytes:
+        """The directory of its lock."""
+        return self.lock_in or self.directory
 
     @property
     def in_tree(self) -> bool:
@@ -115,11 +122,14 @@ class Workspaces:
         inside, outside = join(root, b".redo"), self._outside(root)
         # A tree that has become writable keeps the store that knows its targets.
         is_elsewhere = os.path.lexists(join(outside, DATABASE)) and not os.path.lexists(join(inside, DATABASE))
-        if root not in (b"/", home) and not is_elsewhere and self._is_local(root) and _make_store(inside):
+        is_passed_over, is_local = root in (b"/", home), self._is_local(root)
+        if not is_passed_over and not is_elsewhere and is_local and _make_store(inside):
             workspace = Workspace(root, inside)
         else:
-            workspace = Workspace(root, outside)
-            _make_outside(workspace.directory)
+            _make_outside(outside)
+            # A lock in the tree tells servers on other machines of us.
+            is_shared = not is_passed_over and not is_local and _make_store(inside)
+            workspace = Workspace(root, outside, inside if is_shared else b"")
         self._stores[root] = True
         self._opened[root] = workspace
         return workspace
@@ -154,6 +164,8 @@ def remake(workspace: Workspace) -> None:
     """Make the removed directory of a store again. Raises StoreError, also when the workspace itself is gone."""
     if not workspace.in_tree:
         _make_outside(workspace.directory)
+        if workspace.lock_in:
+            _make_store(workspace.lock_in)
     elif not _make_store(workspace.directory):
         raise StoreError(
             f"cannot make {show(workspace.directory)} again: is {show(workspace.root)} still there and writable?"

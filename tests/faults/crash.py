@@ -66,11 +66,16 @@ class Crashes:
         jobs = self.random.choice([1, 2, 4])
         return self.project.start("redo", f"-j{jobs}", "-k", "all", process_group=0)
 
-    def wait_moment(self, client: "subprocess.Popen[bytes]") -> None:
-        """Return at any moment of the build, or at its end."""
+    def break_off(self) -> None:
+        """Build, and kill somebody at any moment of it."""
+        self.project.run("redo-targets", check=True)  # starts a server, if there is none
+        server = self.project.server_pid
+        client = self.start()
         pidfd = os.pidfd_open(client.pid)
         select.select([pidfd], [], [], self.random.random() ** 2 * 0.3)
         os.close(pidfd)
+        self.random.choice(KILLERS)(server, client, self.project)
+        finish(client, status=None)
 
     def check(self) -> None:
         """What must hold after a crash, and after the build that follows it."""
@@ -84,8 +89,6 @@ class Crashes:
         differing = {name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)}
         assert not differing, f"not as a clean build makes them: {differing}"
         assert self._build() == [], "built again without a reason"
-        self.project.run("redod", "stop", check=True)
-        self._check_nothing_is_left()
 
     def _build(self) -> list[str]:
         result = self.project.run("redo-ifchange", "all")
@@ -120,7 +123,9 @@ class Crashes:
                 continue
             assert (text[:6], text[-4:]) == (b"begin\n", b"end\n"), f"{name} is half-written"
 
-    def _check_nothing_is_left(self) -> None:
+    def check_nothing_is_left(self) -> None:
+        """Once everything has been ended in peace."""
+        self.project.run("redod", "stop", check=True)
         left = [str(path) for path in self.project.path.rglob("*.redo.tmp*")]
         assert not left, "temporaries"
         assert processes_of(self.project) == [], "processes"
@@ -155,35 +160,32 @@ def kill(pid: int) -> None:
     wait_for_end(pidfd)
 
 
-def kill_server(server: "subprocess.Popen[bytes]", client: "subprocess.Popen[bytes]", project: Project) -> None:
-    server.kill()
-    finish(client, status=None)
+Client = subprocess.Popen[bytes]
 
 
-def kill_client(server: "subprocess.Popen[bytes]", client: "subprocess.Popen[bytes]", project: Project) -> None:
-    """The server cleans up after it, and is ended in peace."""
+def kill_server(server: int, client: Client, project: Project) -> None:
+    kill(server)
+
+
+def kill_client(server: int, client: Client, project: Project) -> None:
+    """The server cleans up after it."""
     client.kill()
-    project.run("redod", "stop", check=True)
-    finish(client, status=None)
 
 
-def kill_client_and_server(
-    server: "subprocess.Popen[bytes]", client: "subprocess.Popen[bytes]", project: Project
-) -> None:
+def kill_client_and_server(server: int, client: Client, project: Project) -> None:
     os.killpg(client.pid, signal.SIGKILL)
-    os.killpg(server.pid, signal.SIGKILL)
-    finish(client, status=None)
+    kill(server)
 
 
-def kill_everything(server: "subprocess.Popen[bytes]", client: "subprocess.Popen[bytes]", project: Project) -> None:
+def kill_everything(server: int, client: Client, project: Project) -> None:
     """As a power cut does it, but for the disk."""
-    os.killpg(server.pid, signal.SIGKILL)
+    kill(server)
     client.kill()
     while pids := processes_of(project):
         for pid in pids:
             kill(pid)
-    finish(client, status=None)
 
 
-Killer = Callable[["subprocess.Popen[bytes]", "subprocess.Popen[bytes]", Project], None]
-KILLERS: list[Killer] = [kill_server, kill_client, kill_client_and_server, kill_everything]
+KILLERS: list[Callable[[int, Client, Project], None]] = [
+    kill_server, kill_client, kill_client_and_server, kill_everything,
+]  # fmt: skip
