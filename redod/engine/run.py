@@ -1,5 +1,7 @@
 """A run: the shell's side of one job, with everything that must be given back when it is over."""
 
+import logging
+import os
 import secrets
 import time
 from asyncio import AbstractEventLoop, TimerHandle, to_thread
@@ -19,6 +21,8 @@ from redod.jobs.holders import Holder, find_holders, killed_notice, waiting_noti
 from redod.jobs.process import JobProcess
 from redod.logs.joblog import JobLog, Room
 from redod.trace.feed import Feed
+
+_log = logging.getLogger(__name__)
 
 GRACE = 1.0
 """Seconds between the end of a script and the notice that somebody still holds its completion pipe."""
@@ -126,12 +130,17 @@ class Run:
         self._engine.post(events.HoldersReported(self.job))
 
     async def _end_holders(self) -> None:
-        await self.look_for_holders()
         process = self.process
-        if self.job.pipe_closed or process is None:
-            return
-        self.log.message(b"\n".join(killed_notice(self.name, self.holders)))
-        await end_holders(process.completion_id.inode)
+        assert process is not None
+        try:
+            await self.look_for_holders()
+            if self.job.pipe_closed:
+                return
+            self.log.message(b"\n".join(killed_notice(self.name, self.holders)))
+            await end_holders(process.completion_id.inode)
+        except OSError as error:
+            # Without descriptors to look at /proc with, they cannot be found; the target must not wait for them.
+            _log.error("cannot look for the holders of %s: %s", os.fsdecode(self.name), error.strerror)
         if not self.job.pipe_closed:
             self._release()
 
