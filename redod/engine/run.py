@@ -118,7 +118,8 @@ class Run:
         """Bring `holders` up to date."""
         process = self.process
         assert process is not None
-        self.holders = await to_thread(find_holders, process.completion_id.inode, process.pid)
+        age = time.monotonic() - self.began
+        self.holders = await to_thread(find_holders, process.completion_id.inode, process.pid, age)
 
     async def _report_holders(self) -> None:
         await self.look_for_holders()

@@ -11,6 +11,8 @@ from typing import NamedTuple
 _COMMAND_LENGTH = 120
 """Bytes of a command line that are shown."""
 
+_TOLERANCE = 0.1
+"""Seconds: the clocks of starts and of jobs are read at different moments, and tick."""
 _SHOWN = 10
 """Holders that are listed; a script may leave hundreds."""
 
@@ -57,20 +59,23 @@ class Holder(NamedTuple):
     user: bytes = b""
 
 
-def find_holders(inode: int, group: int, exclude: frozenset[int] = frozenset()) -> list[Holder]:
+def find_holders(
+    inode: int, group: int, age: float = float("inf"), exclude: frozenset[int] = frozenset()
+) -> list[Holder]:
     """Every process that has the write end of this pipe, by age, the oldest first.
 
-    `inode` of the pipe, `group` the job's process group, `exclude` pids that are not asked.
+    `inode` of the pipe, `group` the job's process group, `age` how many seconds ago it began, `exclude` pids that are
+    not asked.
     """
     uptime = _uptime()
     found = []
     for process in processes():
         if process.pid in exclude or not process.is_live:
             continue
-        held = holds_pipe(process.pid, inode)
-        if held or (held is None and _is_suspect(process, group)):
-            since = max(0, int(uptime - process.started / _TICKS))
-            found.append(Holder(process.pid, _command(process), since, held is not None, _foreign_user(process.pid)))
+        held, since = holds_pipe(process.pid, inode), uptime - process.started / _TICKS
+        if held or (held is None and since <= age + _TOLERANCE and _is_suspect(process, group)):
+            user = _foreign_user(process.pid)
+            found.append(Holder(process.pid, _command(process), max(0, int(since)), held is not None, user))
     return sorted(found, key=lambda holder: -holder.since)
 
 

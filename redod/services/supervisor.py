@@ -137,9 +137,9 @@ class Supervisor:
             os.close(log)
             if pipe is not None:
                 pipe.close_theirs()
-        self._engine.spawner.children.add(identity.pid)
         service.record = record.model_copy(update={"pid": identity.pid, "started": identity.started})
         service.process = ServiceProcess(self._engine.loop, identity, lambda: self._ended(service), is_child=True)
+        self._engine.spawner.children.add(identity.pid)
         records.write(service.record)
 
     async def _wait_ready(

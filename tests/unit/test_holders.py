@@ -31,7 +31,7 @@ def test_a_process_that_has_the_write_end_is_found(pipe: tuple[int, int, int]) -
     _, write, inode = pipe
     with subprocess.Popen(["sleep", "1000"], pass_fds=[write]) as child:
         try:
-            (holder,) = find_holders(inode, 0, frozenset({os.getpid()}))
+            (holder,) = find_holders(inode, 0, exclude=frozenset({os.getpid()}))
         finally:
             child.kill()
     assert (holder.pid, holder.command, holder.is_certain) == (child.pid, b"sleep 1000", True)
@@ -77,7 +77,7 @@ def test_a_process_name_with_brackets_and_blanks_is_no_trouble() -> None:
 def test_a_long_or_wild_command_line_is_shown_bounded(pipe: tuple[int, int, int]) -> None:
     command = ["sh", "-c", "read x", "a\nb\x1b[31m", "x" * 500]
     with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[pipe[1]]) as child:
-        (holder,) = find_holders(pipe[2], 0, frozenset({os.getpid()}))
+        (holder,) = find_holders(pipe[2], 0, exclude=frozenset({os.getpid()}))
         assert child.stdin is not None
         child.stdin.close()
     assert holder.command.startswith(b"sh -c read x a?b?[31m xxx")
@@ -92,7 +92,9 @@ def test_an_adopted_daemon_that_cannot_be_looked_into_is_suspected(
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True) as child:
         monkeypatch.setattr(holders, "holds_pipe", lambda _pid, _inode: None)
         found = find_holders(pipe[2], 2**22)
+        earlier = find_holders(pipe[2], 2**22, age=-1.0)
     assert [(holder.pid, holder.is_certain) for holder in found] == [(child.pid, False)]
+    assert earlier == [], "it is older than the job"
 
 
 def test_the_notice_names_the_status_the_holders_and_the_remedies() -> None:
