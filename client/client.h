@@ -11,13 +11,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/types.h>
 
 #ifndef REDOD_VERSION
 #error "REDOD_VERSION is not defined: compile with -DREDOD_VERSION='\"1.2.3\"'"
 #endif
 
 enum { FAILED = 1, USAGE = 2 }; /* exit statuses */
+enum { JOB_SIZE = 12, JOB_FILES = 3 }; /* START_JOB: bytes of the payload, descriptors beside it */
 
 /* ---- standard.c ------------------------------------------------------------------------------------------------- */
 
@@ -67,10 +70,11 @@ __attribute__((noreturn)) void detach(char **arguments);
 
 extern int quick_connection; /* where quick.c has sent the invocation already, else -1 */
 
-/* ---- invoke.c, relay.c ------------------------------------------------------------------------------------------ */
+/* ---- job.c, invoke.c, relay.c ------------------------------------------------------------------------------------ */
 
 const char *working_directory(void);
 void send_invocation(int server, char **arguments, const char *cwd);
+pid_t start_job(const unsigned char order[JOB_SIZE], const int beside[JOB_FILES], const sigset_t *mask);
 void relay(int connection, const char *path);
 
 /* ---- Frames ----------------------------------------------------------------------------------------------------- */
@@ -80,7 +84,8 @@ enum { HEAD = 5 }; /* bytes before the payload, and before the value of a field 
 
 enum frame_type {
     INVOKE = 1, SIGNAL = 2, STDIN = 3, WINSIZE = 4,
-    OUTPUT = 16, READ_STDIN = 17, EXIT = 18, REFUSED = 19, STATUS = 20, ALONE = 21,
+    JOB_STARTED = 5, JOB_ENDED = 6, SETTLED = 7,
+    OUTPUT = 16, READ_STDIN = 17, EXIT = 18, REFUSED = 19, STATUS = 20, ALONE = 21, START_JOB = 22, SETTLE = 23,
 };
 
 /* The fields of INVOKE. */
@@ -96,6 +101,11 @@ static inline void put(unsigned char *place, unsigned bytes, uint64_t value)
         place[bytes] = (unsigned char)value;
         value >>= 8;
     }
+}
+
+static inline uint32_t get(const unsigned char *place)
+{
+    return (uint32_t)place[0] << 24 | (uint32_t)place[1] << 16 | (uint32_t)place[2] << 8 | place[3];
 }
 
 static inline void put_head(unsigned char head[HEAD], enum frame_type type, size_t size)

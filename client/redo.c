@@ -11,7 +11,8 @@
  *     start.c      the server, started
  *     invoke.c     what is sent first
  *     quick.c      the same for scripts, before the C library is ready
- *     relay.c      everything after: output, standard input, signals, the end
+ *     relay.c      everything after: output, standard input, signals, jobs, the end
+ *     job.c        a job that has the terminal
  *     detach.c     redo-detach, which needs no server
  *
  * A build makes one call per target or more, so the usual way through is a dozen cheap system calls.
@@ -36,6 +37,7 @@ static const char redod_usage[] =
     "  services         the running processes that targets are\n"
     "  service          stop|restart TARGET\n"
     "  forget           start over in this workspace: everything is out of date\n"
+    "  gc               drop the logs of this workspace's targets that are gone\n"
     "  socket           print the path of the server's socket\n"
     "  units            systemd user units for this install\n"
     "The redo commands start a server by themselves. redod --version prints the version.\n";
@@ -105,7 +107,7 @@ static int find_server(const char *path, const char *directory, char **arguments
 
     if (server >= 0)
         return server;
-    if (strcmp(command, "redod") != 0 || strcmp(arguments[0], "forget") == 0)
+    if (strcmp(command, "redod") != 0 || strcmp(arguments[0], "forget") == 0 || strcmp(arguments[0], "gc") == 0)
         return start_server(path, directory);
     print(2, "redod is not running\n", strcmp(arguments[0], "stop") == 0 ? 0 : FAILED);
 }

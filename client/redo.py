@@ -39,8 +39,8 @@ ARGUMENTS_MAX = 16 << 20
 FAILED, USAGE = 1, 2
 HEAD, CHUNK, BACKLOG = 5, 65536, 4096
 PAYLOAD_MAX = CHUNK + 1
-INVOKE, SIGNAL, STDIN, WINSIZE = 1, 2, 3, 4
-OUTPUT, READ_STDIN, EXIT, REFUSED, STATUS, ALONE = 16, 17, 18, 19, 20, 21
+INVOKE, SIGNAL, STDIN, WINSIZE, JOB_STARTED, JOB_ENDED, SETTLED = 1, 2, 3, 4, 5, 6, 7
+OUTPUT, READ_STDIN, EXIT, REFUSED, STATUS, ALONE, START_JOB, SETTLE = 16, 17, 18, 19, 20, 21, 22, 23
 PROTOCOL, NUMBER_OF_LIMITS = b"\0\1\0\1", 16
 FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT)
 
@@ -58,6 +58,7 @@ usage: redod COMMAND
   services         the running processes that targets are
   service          stop|restart TARGET
   forget           start over in this workspace: everything is out of date
+  gc               drop the logs of this workspace's targets that are gone
   socket           print the path of the server's socket
   units            systemd user units for this install
 The redo commands start a server by themselves. redod --version prints the version.
@@ -561,6 +562,56 @@ def send_invocation(server: "_socket.socket", message: bytes) -> None:
             fail(FAILED, b"cannot talk to the server: " + reason(error))
 
 
+# ---- A job that has the terminal
+
+
+def start_job(order: bytes, beside: "list[int]") -> "tuple[int, int]":
+    """The server says what to run, and it becomes a child of ours, in our process group, so that the terminal treats it
+    like us. Returns its pid and 0, or 0 and an errno. The descriptors stay the caller's.
+    """
+    mask, argc, envc = (int.from_bytes(order[i : i + 4], "big") for i in (0, 4, 8))
+    text = posix.pread(beside[2], posix.fstat(beside[2]).st_size, 0)
+    cwd, *strings = text.split(b"\0")[:-1]
+    argv, environ = strings[:argc], variables(b"\0".join(strings[argc : argc + envc]))
+    told, tell = posix.pipe2(posix.O_CLOEXEC)
+    child = posix.fork()
+    if child == 0:
+        try:
+            become_job(beside, mask, cwd, argv, environ)
+        except OSError as error:
+            posix.write(tell, unsigned(4, error.errno or 0))
+        posix._exit(127)
+    posix.close(tell)
+    failure = int.from_bytes(posix.read(told, 4), "big")
+    posix.close(told)
+    if failure:
+        posix.waitpid(child, 0)
+        child = 0
+    return child, failure
+
+
+def become_job(
+    beside: "list[int]", mask: int, cwd: bytes, argv: "list[bytes]", environ: "dict[bytes, bytes]"
+) -> "NoReturn":
+    """In the child. Signals that we catch get their defaults back by execve(2)."""
+    import fcntl
+
+    posix.dup2(beside[1], 1)
+    # At 50 or above the completion pipe never clashes with a script's own descriptors.
+    fcntl.fcntl(beside[0], fcntl.F_DUPFD, 50)
+    posix.chdir(cwd)
+    posix.umask(mask)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGCHLD])
+    for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
+        _signal.signal(number, _signal.SIG_DFL)
+    program = argv[0]
+    if b"/" not in program:
+        directories = environ.get(b"PATH", b"/bin:/usr/bin").split(b":")
+        programs = [(directory or b".") + b"/" + program for directory in directories]
+        program = next((path for path in programs if posix.access(path, posix.X_OK)), programs[-1])
+    posix.execve(program, argv, environ)
+
+
 # ---- The connection, once the invocation is sent
 
 
@@ -583,6 +634,9 @@ class Relay:
         self.wakeup = -1
         self.interrupted = False
         self.catches_stop = False
+        self.jobs = 0  # children that have the terminal
+        self.kept = 0  # a signal that they got, too
+        self.beside: list[int] = []  # descriptors that came, for the next START_JOB
 
     def catch_signals(self) -> None:
         """Only with the invocation sent: until here to die is the right answer to a signal.
@@ -602,10 +656,51 @@ class Relay:
             _signal.signal(number, _signal.SIG_DFL)
 
     def on_signal(self, number: int, _frame: object) -> None:
+        """Ctrl-C and Ctrl-\\ are also sent to a job of ours, which may do with them what it wants. When it has failed
+        they count for us, too, as a shell does it.
+        """
+        if self.jobs and number in (_signal.SIGINT, _signal.SIGQUIT):
+            self.kept = number
+        else:
+            self.take_signal(number)
+
+    def take_signal(self, number: int) -> None:
         self.let_signals_kill()  # the next one kills at once
         self.send_between(frame(SIGNAL, unsigned(1, number)))
         self.interrupted = True
         hide_status()
+
+    def on_child(self, _number: int, _frame: object) -> None:
+        while self.jobs:
+            child, status = posix.waitpid(-1, posix.WNOHANG)
+            if not child:
+                return
+            self.jobs -= 1
+            if self.kept and status:
+                self.take_signal(self.kept)  # before the end, or the server might see nothing but a failure
+            if status or not self.jobs:
+                self.kept = 0
+            self.send_between(frame(JOB_ENDED, unsigned(4, child) + unsigned(4, status)))
+
+    def obey_start(self, order: bytes) -> None:
+        _signal.signal(_signal.SIGCHLD, self.on_child)
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGCHLD])  # its start is told before its end
+        hide_status()
+        child, failure = start_job(order, self.beside)
+        for number in self.beside:
+            posix.close(number)
+        self.beside = []
+        self.jobs += child > 0
+        self.send_between(frame(JOB_STARTED, unsigned(4, child) + unsigned(4, failure)))
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGCHLD])
+
+    def receive(self) -> bytes:
+        """Bytes, and the descriptors that come with them."""
+        data, ancillary, _, _ = self.server.recvmsg(2 * CHUNK, _socket.CMSG_SPACE(12), _socket.MSG_CMSG_CLOEXEC)
+        for _, _, rights in ancillary:
+            numbers = [rights[i : i + 4] for i in range(0, len(rights), 4)]
+            self.beside = [int.from_bytes(number, sys.byteorder) for number in numbers]
+        return data
 
     def on_stop(self, number: int, _frame: object) -> None:
         """Ctrl-Z: the status line is not left on the screen, and comes back when we are continued."""
@@ -685,6 +780,10 @@ class Relay:
             write_output(first, payload[1:])
         elif kind == READ_STDIN and size == 0 and not self.asked:
             self.asked = self.streaming = True
+        elif kind == START_JOB and size == 12 and len(self.beside) == 3:
+            self.obey_start(bytes(payload))
+        elif kind == SETTLE and size == 0:
+            self.send_between(frame(SETTLED, b""))
         elif kind == STATUS:
             self.obey_status(payload)
         elif kind == EXIT and size == 2 and first == 0:
@@ -723,7 +822,7 @@ class Relay:
         while True:
             self.wait()
             try:
-                more = self.server.recv(2 * CHUNK)
+                more = self.receive()
             except ConnectionResetError:
                 more = b""
             if not more:
@@ -932,7 +1031,7 @@ def find_server(path: bytes, directory: bytes, arguments: "list[bytes]") -> "_so
         server = connect_server(path)
         if server is not None:
             return server
-    if command == b"redod" and arguments[0] != b"forget":
+    if command == b"redod" and arguments[0] not in (b"forget", b"gc"):
         say(2, b"redod is not running\n", 0 if arguments[0] == b"stop" else FAILED)
     return start_server(path, directory)
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { CHUNK = 65536, PAYLOAD_MAX = CHUNK + 1 };
@@ -26,10 +27,11 @@ static struct {
 } input;
 
 /* A signal handler may send frames of its own, but never into the middle of one. */
-static volatile sig_atomic_t mid_frame, signal_waiting, resize_waiting;
+static volatile sig_atomic_t mid_frame, signal_waiting, resize_waiting, children_waiting;
 
 static void send_signal(int number);
 static void send_size(void);
+static void send_ends(void);
 
 static void send_input(void)
 {
@@ -52,6 +54,8 @@ static void send_input(void)
         send_signal(signal_waiting);
     if (resize_waiting)
         send_size();
+    if (children_waiting)
+        send_ends();
 }
 
 static void read_input(void)
@@ -124,11 +128,15 @@ static void send_size(void)
 
 static bool interrupted;
 
-/* The frame is sent from the handler, so that it also goes out while we are stuck writing to a full pipe. */
-static void on_signal(int number)
-{
-    int error = errno;
+/*
+ * Ctrl-C and Ctrl-\ are also sent to a job of ours, which may do with them what it wants. When it has failed they count
+ * for us, too, as a shell does it.
+ */
+static volatile sig_atomic_t jobs, kept;
 
+/* The frame is sent from the handler, so that it also goes out while we are stuck writing to a full pipe. */
+static void take_signal(int number)
+{
     for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++)
         if (caught[i])
             signal(forwarded[i], SIG_DFL); /* the next one kills at once */
@@ -138,6 +146,16 @@ static void on_signal(int number)
         send_signal(number);
     interrupted = true;
     hide_status();
+}
+
+static void on_signal(int number)
+{
+    int error = errno;
+
+    if (jobs > 0 && (number == SIGINT || number == SIGQUIT))
+        kept = number;
+    else
+        take_signal(number);
     errno = error;
 }
 
@@ -151,6 +169,87 @@ static void on_resize(int number)
     else
         send_size();
     errno = error;
+}
+
+/* ---- Jobs that have the terminal -------------------------------------------------------------------------------- */
+
+static int beside[JOB_FILES], beside_count; /* descriptors that came, for the next START_JOB */
+
+static void send_numbers(enum frame_type type, uint32_t first, uint32_t second)
+{
+    unsigned char frame[HEAD + 8];
+
+    put_head(frame, type, 8);
+    put(frame + HEAD, 4, first);
+    put(frame + HEAD + 4, 4, second);
+    send(server, frame, sizeof frame, MSG_NOSIGNAL);
+}
+
+static void send_ends(void)
+{
+    int status;
+    pid_t child;
+
+    children_waiting = 0;
+    while ((child = waitpid(-1, &status, WNOHANG)) > 0) {
+        jobs--;
+        if (kept && status)
+            take_signal(kept); /* before the end, or the server might see nothing but a failure */
+        if (status || jobs == 0)
+            kept = 0;
+        send_numbers(JOB_ENDED, (uint32_t)child, (uint32_t)status);
+    }
+}
+
+static void on_child(int number)
+{
+    int error = errno;
+
+    (void)number;
+    if (mid_frame)
+        children_waiting = 1;
+    else
+        send_ends();
+    errno = error;
+}
+
+static void obey_start(const unsigned char *order)
+{
+    struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_RESTART | SA_NOCLDSTOP};
+    sigset_t child, old;
+    pid_t pid = 0;
+
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigaction(SIGCHLD, &action, NULL);
+    sigprocmask(SIG_BLOCK, &child, &old); /* that it has started is said before that it has ended */
+    hide_status();
+    errno = EBADF;
+    if (beside_count == JOB_FILES)
+        pid = start_job(order, beside, &old);
+    jobs += pid > 0;
+    send_numbers(JOB_STARTED, (uint32_t)pid, pid > 0 ? 0 : (uint32_t)errno);
+    while (beside_count > 0)
+        close(beside[--beside_count]);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
+/* Takes in bytes, and the descriptors that come with them. */
+static ssize_t receive(unsigned char *place, size_t size)
+{
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(JOB_FILES * sizeof(int))];
+    struct iovec part = {place, size};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control,
+    };
+    ssize_t n = recvmsg(server, &message, MSG_CMSG_CLOEXEC);
+    struct cmsghdr *rights = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+
+    if (rights && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
+        beside_count = (int)((rights->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        memcpy(beside, CMSG_DATA(rights), (size_t)beside_count * sizeof(int));
+    }
+    return n;
 }
 
 /* Ctrl-Z: the status line is not left on the screen, and comes back when we are continued. */
@@ -191,6 +290,7 @@ static void catch_signals(void)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_NODEFER}, old;
 
+    sigaddset(&action.sa_mask, SIGCHLD); /* of a job that the same Ctrl-C has ended: it is told first */
     for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++) {
         sigaction(forwarded[i], NULL, &old);
         caught[i] = old.sa_handler != SIG_IGN;
@@ -208,6 +308,15 @@ __attribute__((noreturn)) static void refuse_frame(unsigned type, size_t size)
 {
     fail(FAILED, "the server sent a frame of type %u and %zu bytes that this client does not know; "
          "stop the server (redod stop) and try again", type, size);
+}
+
+/* All that came before is written by now. */
+static void send_settled(void)
+{
+    unsigned char frame[HEAD];
+
+    put_head(frame, SETTLED, 0);
+    send(server, frame, sizeof frame, MSG_NOSIGNAL);
 }
 
 __attribute__((noreturn)) static void leave(int status)
@@ -231,6 +340,10 @@ static void obey(unsigned type, const unsigned char *payload, size_t size)
         write_output(payload[0], payload + 1, size - 1);
     else if (type == READ_STDIN && size == 0 && !input.asked)
         input.asked = input.wanted = true;
+    else if (type == START_JOB && size == JOB_SIZE)
+        obey_start(payload);
+    else if (type == SETTLE && size == 0)
+        send_settled();
     else if (type == STATUS)
         obey_status(payload, size);
     else if (type == EXIT && size == 2 && payload[0] == 0)
@@ -252,7 +365,7 @@ static size_t obey_all(const unsigned char *data, size_t size)
 
     while (size - used >= HEAD && !told_alone) {
         const unsigned char *head = data + used;
-        size_t length = (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
+        size_t length = get(head);
 
         if (length > PAYLOAD_MAX)
             refuse_frame(head[4], length);
@@ -278,7 +391,7 @@ void relay(int connection, const char *path)
         ssize_t n;
 
         stream_input();
-        n = recv(server, data + size, sizeof data - size, 0);
+        n = receive(data + size, sizeof data - size);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)

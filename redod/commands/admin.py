@@ -13,6 +13,7 @@ from redod.commands.service import redod_service, redod_services
 from redod.core.paths import show
 from redod.core.states import JobState
 from redod.engine.claims import Request
+from redod.engine.collecting import collect
 from redod.engine.run import Run
 from redod.errors import RedodError, UsageError
 from redod.session.subscription import Subscription
@@ -95,10 +96,12 @@ def redod(context: Context) -> Attendant | None:
             return Errand(context, _forget, context)
         case (b"release", lock, socket, client, phase) if client.isdigit():
             return Errand(context, _release, context, lock, Request(socket, int(client), phase == b"building"))
+        case (b"gc",):
+            return Errand(context, _gc, context)
         case _:
             raise UsageError(
-                "usage: redod run | status [--json] | stop [--keep-services] | forget | services [--json] | subscribe |"
-                " service stop|restart TARGET | socket | units [--print | --write [DIRECTORY]]"
+                "usage: redod run | status [--json] | stop [--keep-services] | forget | gc | services [--json] |"
+                " subscribe | service stop|restart TARGET | socket | units [--print | --write [DIRECTORY]]"
             )
     return None
 
@@ -130,6 +133,20 @@ async def _forget(context: Context) -> None:
     text = (
         f"forgot how everything in {show(workspace.root)} was made, and what it printed.\n"
         f"{recovered} files are still known to be redo's own; they are out of date and will be built again.\n"
+    )
+    context.link.output(1, text.encode())
+    context.link.exit(0)
+
+
+async def _gc(context: Context) -> None:
+    workspace = await workspace_around(context)
+    if workspace is None:
+        return
+    engine = context.engine
+    done = await collect(engine.stores, engine.graph, workspace)
+    text = (
+        f"{show(workspace.root)}: dropped {done.dropped} logs of targets that are gone, kept {done.kept}; freed"
+        f" {max(0, done.before - done.after)} of {done.before} bytes\n"
     )
     context.link.output(1, text.encode())
     context.link.exit(0)

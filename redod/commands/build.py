@@ -14,7 +14,7 @@ from redod.session.options import BuildOptions
 
 _LONG = (
     *DISPLAY, "jobs=", "events=", "background=", "timeout=", "keep-going", "xtrace", "verbose", "debug", "shuffle",
-    "log", "no-log", "no-daemon", "adopt",
+    "log", "no-log", "no-daemon", "adopt", "console",
 )  # fmt: skip
 _SHORT = {"-k": "--keep-going", "-x": "--trace", "-v": "--verbose", "-d": "--debug"}
 _COUNTED = ("trace", "verbose", "debug")
@@ -52,6 +52,7 @@ def build(context: Context, names: list[bytes], options: BuildOptions = _DEFAULT
     caller = Caller(
         engine, context.link, setting, context.name, options,
         run=context.run, is_redirected=context.is_redirected, terminal=context.terminal(2), pool=pool,
+        stderr=context.stderr,
     )  # fmt: skip
     try:
         ready = not engine.stores.missing(targets, setting, caller.session)

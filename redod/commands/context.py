@@ -57,6 +57,8 @@ class Context:
     link: Link
     run: Run | None
     is_redirected: bool
+    stderr: int
+    """Our descriptor for the client's standard error, closed when the command has been called; -1: it has none."""
 
     @property
     def engine(self) -> Engine:

@@ -26,7 +26,8 @@ Run the scripts of the targets (default: all), and of whatever they ask for that
                      never use colours; use them always (default: on a terminal, unless NO_COLOR is set)
   --debug-locks      say when this build waits for another one
   --debug-pids       say the pid of each script
-  --no-log           accepted, as by other redos
+  --no-log           scripts print straight to this command's standard error; with -j1 they have its standard input, too
+  --console          give the terminal to the scripts of the targets, one at a time (for menus, passwords, editors)
   --version, --help  say which redo this is; show this
 
 The output of scripts goes to standard error; a failed target ends the command with status 1.

@@ -29,15 +29,23 @@ class Config(BaseModel):
     goals: Annotated[Names, Field(strict=False)] = ()
     content: bool = False
 
+    def has_console(self, name: str) -> bool:
+        """Whether the job of this target, relative to the root, gets the terminal. Patterns as in `timeout_of`."""
+        return any(_matches(name, pattern) for pattern in self.console)
+
     def timeout_of(self, name: str) -> float | None:
         """Seconds that the job of this target, relative to the root, may take; the first pattern that matches counts.
 
         A pattern without a slash is one of file names in any directory.
         """
         for pattern, seconds in self.timeout.items():
-            if fnmatchcase(name if "/" in pattern else name.rpartition("/")[2], pattern):
+            if _matches(name, pattern):
                 return seconds
         return None
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name if "/" in pattern else name.rpartition("/")[2], pattern)
 
 
 DEFAULTS = Config()

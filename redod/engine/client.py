@@ -1,12 +1,17 @@
 """What the engine must know of whoever makes a call. It does not know connections, frames or command lines."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from redod.config.model import Background
+from redod.core.model import Job
 from redod.jobs.command import Flags
 from redod.jobs.limits import Limits
+from redod.jobs.process import JobProcess, Order
 from redod.logs.joblog import JobLog
+
+if TYPE_CHECKING:
+    from redod.engine.run import Run
 
 
 class Setting(NamedTuple):
@@ -28,6 +33,27 @@ class Wishes(NamedTuple):
     background: Background | None = None
     timeout: float | None = None
     """In seconds."""
+
+
+class Direct(NamedTuple):
+    """How a job is started that prints straight to its client's standard error."""
+
+    stderr: int
+    line: "Callable[[Run], bytes]"
+    """What says that it is started."""
+
+
+class OnConsole(NamedTuple):
+    """How a job is started that has the client's terminal, which one job has at a time. `acquire` calls back when it
+    has it; `start` then has the client start it. It may `release` the terminal and acquire it again.
+    """
+
+    acquire: "Callable[[Run, Callable[[], None]], None]"
+    release: "Callable[[Run], None]"
+    start: "Callable[[Order, Run], JobProcess]"
+
+
+Starter = Direct | OnConsole
 
 
 class Client(Protocol):
@@ -57,6 +83,9 @@ class Client(Protocol):
     @property
     def debug_locks(self) -> bool:
         """Wants to be told when it waits for another session's job."""
+
+    def starter(self, job: Job, root: bytes) -> Starter | None:
+        """How to start this job, whose workspace has this root; None: with its output in the log."""
 
     def complain(self, text: str) -> None:
         """Tell the user."""

@@ -15,6 +15,8 @@ import time
 from asyncio import AbstractEventLoop, TimerHandle, to_thread
 from collections import deque
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from functools import partial
 from typing import assert_never
 
 from redod.core import events
@@ -27,10 +29,11 @@ from redod.core.outcome import InstallStdout, InstallTemporary, LeaveTarget, Out
 from redod.core.paths import name_of, relative
 from redod.core.scheduler import Scheduler
 from redod.core.stamps import MISSING, Moment, Stamp
+from redod.core.states import JobState
 from redod.core.tokens import Pool
 from redod.core.verdicts import Reason, Verdict
 from redod.engine import telling
-from redod.engine.client import Client, Setting, Wishes
+from redod.engine.client import Client, Direct, OnConsole, Setting, Wishes
 from redod.engine.environment import Environments, Identity
 from redod.engine.run import Run
 from redod.engine.stores import OpenWorkspace, Stores
@@ -40,7 +43,7 @@ from redod.files import outputs
 from redod.files.captures import Captures
 from redod.files.observe import ObserveError, observe, observe_source
 from redod.files.outputs import OutputError
-from redod.jobs.command import CommandError, dofile_command
+from redod.jobs.command import SAY_FIRST, CommandError, dofile_command
 from redod.jobs.ending import Marks, end
 from redod.jobs.holders import read_process
 from redod.jobs.leftovers import end_leftovers
@@ -264,26 +267,40 @@ class Engine:
         self.jobs_run += 1
         run.temporary = outputs.temporary_name(job.node.path)
         self.stores.litter.add(run.temporary)
-        run.log.start(time.time())
+        run.starter = caller.starter(job, home.root) if home is not None else None
+        run.log.start(time.time(), is_shown=not isinstance(run.starter, Direct))
         if home is None:
             self._events.append(events.StartFailed(job, trouble))
             return
         self._set_conditions(run, caller.wishes, home)
+        if isinstance(run.starter, OnConsole):
+            # Where its output belongs is told after this order.
+            self.loop.call_soon(run.starter.acquire, run, partial(self._begin_on_console, run, home.directory))
+        else:
+            self._events.append(self._begin(run, home.directory))
+
+    def _begin_on_console(self, run: Run, directory: bytes) -> None:
+        if run.job in self.runs and not run.job.cancelled:
+            self.post(self._begin(run, directory))
+        elif isinstance(run.starter, OnConsole):
+            run.starter.release(run)
+
+    def _begin(self, run: Run, directory: bytes) -> events.Event:
+        job = run.job
         try:
             before = observe(job.node.path)
             # Not the coarse clock: newer kernels give files finer times, which would seem later than the start.
             started = time.time_ns()
-            self._spawn(run, caller, home.directory)
+            self._spawn(run, directory)
         except (SpawnError, CommandError, ObserveError) as error:
-            self._events.append(events.StartFailed(job, str(error)))
+            return events.StartFailed(job, str(error))
         except OSError as error:
             is_lack = error.errno in (errno.EMFILE, errno.ENFILE)
             remedy = "; raise the limit (ulimit -n of the server)" if is_lack else ""
-            text = f"cannot make a file for its output in {os.fsdecode(home.directory)}: {error.strerror}{remedy}"
-            self._events.append(events.StartFailed(job, text))
-        else:
-            self._events.append(events.JobStarted(job, before, started))
-            telling.job_started(self.feed, job, run)
+            text = f"cannot make a file for its output in {os.fsdecode(directory)}: {error.strerror}{remedy}"
+            return events.StartFailed(job, text)
+        telling.job_started(self.feed, job, run)
+        return events.JobStarted(job, before, started)
 
     def _set_conditions(self, run: Run, wishes: Wishes, home: OpenWorkspace) -> None:
         """What the session says counts; where it says nothing, its target's workspace does."""
@@ -308,11 +325,20 @@ class Engine:
         home.jobs += 1
         return home, ""
 
-    def _spawn(self, run: Run, caller: Client, directory: bytes) -> None:
+    def _spawn(self, run: Run, directory: bytes) -> None:
         capture = run.capture = self._captures.take(directory)
         try:
-            run.process = self.spawner.start(self._order(run, caller, capture.script), run)
-            run.log.pid = run.process.pid
+            order = self._order(run, run.client, capture.script)
+            match run.starter:
+                case None:
+                    run.process = self.spawner.start(order, run)
+                    run.log.pid = run.process.pid
+                case Direct(stderr, line):
+                    argv = (*SAY_FIRST, line(run), *order.argv)
+                    run.process = self.spawner.start(replace(order, argv=argv, stderr_fd=stderr), run)
+                    run.log.pid = run.process.pid
+                case OnConsole(_, _, start):
+                    run.process = start(order, run)
         finally:
             os.close(capture.script)
 
@@ -324,6 +350,8 @@ class Engine:
         argv = dofile_command(dofile.directory, name_of(dofile.path), arguments, caller.flags(nested))
         identity = Identity(run.token, caller.session_id, dofile.target, run.depth + 1, dofile.directory)
         environment = self._environments.make(setting.environment(), identity)
+        if run.starter is not None:
+            environment[b"REDO_LOG"] = b"0"
         return Order(argv, dofile.directory, environment, setting.umask, stdout, setting.limits)
 
     def _examine(self, job: Job) -> events.Event:
@@ -403,6 +431,9 @@ class Engine:
         if home is not None:
             home.jobs -= 1
         self.stores.sweep_later(run.temporary)
+        if isinstance(run.starter, OnConsole):
+            # Not before its log has ended: what is shown next comes after it.
+            run.starter.release(run)
 
     def _let_go_of_captures(self) -> None:
         self._letting_go = None
@@ -429,9 +460,13 @@ class Engine:
     async def _kill_run(self, run: Run) -> None:
         process = run.process
         if process is None:
+            if isinstance(run.starter, OnConsole) and run.job.state is JobState.RUNNING:
+                run.starter.release(run)
+                self.post(events.StartFailed(run.job, "given up before it had the terminal"))
             return
         try:
-            await end(process, Marks(run.token, process.completion_id.inode), scan=self._scan)
+            marks = Marks(run.token, process.completion_id.inode, process.spared)
+            await end(process, marks, scan=self._scan)
         except OSError as error:
             # Without descriptors to look at /proc with, its process group is all that can be reached.
             _log.error("cannot look for the processes of %s: %s", os.fsdecode(run.name), error.strerror)

@@ -12,7 +12,7 @@ from redod.core import events
 from redod.core.model import Job
 from redod.core.stamps import MISSING
 from redod.engine import telling
-from redod.engine.client import Client
+from redod.engine.client import Client, Starter
 from redod.engine.limit import TimeLimit
 from redod.engine.tasks import Tasks
 from redod.files.captures import Capture
@@ -51,6 +51,7 @@ class Run:
         self.log = JobLog(job.node.path, Room(directory))
         self.log.dofile = job.dofile.path
         self.process: JobProcess | None = None
+        self.starter: Starter | None = None
         self.temporary = b""
         """`$3`, absolute."""
         self.made = MISSING

@@ -32,7 +32,7 @@ COMMIT_DELAY = 0.1
 CHECKPOINT_DELAY = 5.0
 """Seconds without a commit after which all is brought to the disk for good (fsync): nobody waits for it then."""
 
-_SILENT = 0
+SILENT = 0
 """No segment has this number: of a success that said and asked for nothing, its place itself says when it began (in
 microseconds since the epoch) and how long it took (in tenths of milliseconds).
 """
@@ -267,7 +267,7 @@ class Stores:
         workspace = self._numbers.get(node.workspace)
         if workspace is None or node.log is None:
             return None
-        if node.log.segment == _SILENT:
+        if node.log.segment == SILENT:
             return Started(node.log.offset / 1e6, 0), Done(0, node.log.length / 1e4)
         data = workspace.segments.read(node.log, relative(node.path, workspace.root))
         return None if data is None else decode(data, workspace.root)
@@ -366,7 +366,7 @@ class Stores:
 def _silent(log: JobLog) -> LogPlace | None:
     if log.done is None:
         return None
-    return LogPlace(_SILENT, int(log.started.when * 1e6), int(log.done.seconds * 1e4))
+    return LogPlace(SILENT, int(log.started.when * 1e6), int(log.done.seconds * 1e4))
 
 
 def _look(path: bytes) -> Stamp:

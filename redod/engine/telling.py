@@ -11,7 +11,7 @@ from redod.core.graph import Node
 from redod.core.model import Call, Job, Session
 from redod.core.paths import show
 from redod.core.verdicts import Reason
-from redod.engine.stores import Stores
+from redod.engine.stores import SILENT, Stores
 from redod.jobs.holders import Holder
 from redod.trace import events
 from redod.trace.feed import Feed
@@ -73,7 +73,7 @@ def job_ended(feed: Feed, job: Job, run: "Run", status: int, seconds: float, sto
     usage = run.process.usage if run.process is not None else None
     place, home = job.node.log, stores.of(job.node)
     log = None
-    if place is not None and home is not None and not job.cancelled:
+    if place is not None and home is not None and place.segment != SILENT and not job.cancelled:
         log = events.Log(file=show(home.segments.path(place.segment)), offset=place.offset, length=place.length)
     feed.tell(
         events.JobEnded(

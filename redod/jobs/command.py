@@ -25,6 +25,11 @@ class Flags(NamedTuple):
 
 PLAIN = Flags()
 
+SAY_FIRST = (b"/bin/sh", b"-c", b'printf %s "$1" >&2; shift; exec "$@"', b"sh")
+"""A step before a program that writes a text, the next argument, to standard error. Who reads there may be slow, so the
+server itself must not write.
+"""
+
 
 def dofile_command(
     directory: bytes, name: bytes, arguments: tuple[bytes, ...], flags: Flags = PLAIN

@@ -36,6 +36,8 @@ class Marks(NamedTuple):
 
     token: bytes
     pipe: int
+    spared: frozenset[int] = frozenset()
+    """Process groups and sessions that hold strangers, too."""
 
 
 class Group(NamedTuple):
@@ -120,13 +122,13 @@ def find_processes(seen: Iterable[Seen], marks: Marks, known: frozenset[Identity
     marked = {process for process, token, pipes in seen if token == marks.token or marks.pipe in pipes}
     marked |= group.members(everyone)
     marked |= {process for process in everyone if process.identity in known}
-    return {process for process in _with_relatives(marked, everyone) if process.is_live}
+    return {process for process in _with_relatives(marked, everyone, marks.spared) if process.is_live}
 
 
-def _with_relatives(marked: set[Process], seen: Iterable[Process]) -> set[Process]:
+def _with_relatives(marked: set[Process], seen: Iterable[Process], spared: frozenset[int]) -> set[Process]:
     """Add descendants, and members of the groups and sessions that the marked ones have made."""
     # The server's own group and session hold all jobs (a job only gets a group), so they tie nothing together.
-    ours = {os.getpgrp(), os.getsid(0), 0}
+    ours = {os.getpgrp(), os.getsid(0), 0} | spared
     while True:
         pids = {process.pid for process in marked}
         groups = {process.group for process in marked} - ours

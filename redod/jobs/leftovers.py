@@ -5,11 +5,11 @@ any more. A process that outlived a committed target holds none. It does not kno
 """
 
 import asyncio
-import errno
 import os
+import select
 
 from redod.jobs.ending import Marks, end
-from redod.jobs.holders import environ_of, processes
+from redod.jobs.holders import Process, environ_of, processes, read_process
 from redod.jobs.process import LOWEST_PIPE
 
 
@@ -35,8 +35,14 @@ def _find(session: bytes, socket: bytes) -> set[Marks]:
         environ = environ_of(process.pid)
         if session in environ and socket in environ and (pipe := _orphaned_pipe(process.pid)):
             token = environ.partition(b"\0REDO_JOB=")[2].partition(b"\0")[0]
-            found.add(Marks(token, pipe))
+            found.add(Marks(token, pipe, _shared(process, session)))
     return found
+
+
+def _shared(process: Process, session: bytes) -> frozenset[int]:
+    """Its process group and session where a stranger leads them: a console job's are those of the user's shell."""
+    leaders = frozenset((process.group, process.session))
+    return frozenset(pid for pid in leaders if read_process(pid) is not None and session not in environ_of(pid))
 
 
 def _orphaned_pipe(pid: int) -> int:
@@ -56,9 +62,11 @@ def _orphaned_pipe(pid: int) -> int:
 
 
 def _has_no_reader(path: bytes) -> bool:
-    """fifo(7): to open the write end without blocking fails while nobody has the other one."""
+    """poll(2): POLLERR on the write end of a pipe. To open it never fails, unlike that of a named one."""
+    number = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
-    except OSError as error:
-        return error.errno == errno.ENXIO
-    return False
+        ready = select.poll()
+        ready.register(number, 0)
+        return any(event & select.POLLERR for _, event in ready.poll(0))
+    finally:
+        os.close(number)

@@ -51,6 +51,10 @@ class PipeId(NamedTuple):
     inode: int
 
 
+NOWHERE = PipeId(0, 0)
+"""Of a descriptor that is closed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """What to run. `argv[0]` is searched in the PATH of `env`; `stdout_fd` is the capture file.
@@ -65,6 +69,8 @@ class Order:
     stdout_fd: int
     limits: Limits = ()
     pass_fds: tuple[int, ...] = ()
+    stderr_fd: int = -1
+    """Where standard error goes straight; -1: to the listener."""
 
 
 class Spawner:
@@ -103,7 +109,15 @@ class Spawner:
         finally:
             os.close(ends.held)
             os.close(ends.printing)
-        return JobProcess(self._readers, listener, child, pidfd, ends.completion, ends.stderr)
+        if order.stderr_fd >= 0:
+            os.close(ends.stderr)
+            process = JobProcess(self._readers, listener, child.pid, ends.completion, -1, identity(order.stderr_fd))
+        else:
+            process = JobProcess(
+                self._readers, listener, child.pid, ends.completion, ends.stderr, identity(ends.stderr)
+            )
+        process.watch(child, pidfd)
+        return process
 
     def _execute(self, order: Order, ends: "_Ends") -> "_Child":
         imposed, lent = self._limiter.plan(order.limits, max(ends))
@@ -156,10 +170,12 @@ class Spawner:
 
 
 class JobProcess:
-    """A running or ended job. `status` is None until the script's end is known."""
+    """A running or ended job. `status` is None until the script's end is known. `stderr`: the end to read of what it
+    prints; -1: it prints elsewhere.
+    """
 
     __slots__ = (
-        "_child", "_completion", "_listener", "_pidfd", "_readers", "_stderr",
+        "_completion", "_listener", "_readers", "_stderr",
         "completion_id", "leaves_holders", "pid", "status", "stderr_id", "usage",
     )  # fmt: skip
 
@@ -167,30 +183,37 @@ class JobProcess:
         self,
         readers: Readers,
         listener: Listener,
-        child: "_Child",
-        pidfd: int,
+        pid: int,
         completion: int,
         stderr: int,
+        stderr_id: PipeId,
     ) -> None:
         self._readers = readers
         self._listener: Listener | None = listener
-        self._child = child
-        self._pidfd = pidfd
         self._completion = completion
         self._stderr = stderr
-        self.pid = child.pid
+        self.pid = pid
         """Also the number of the job's process group."""
         self.status: int | None = None
         self.usage: struct_rusage | None = None
         """What the script, and what it waited for, has used: known with `status`."""
-        self.completion_id = _identity(completion)
-        self.stderr_id = _identity(stderr)
+        self.completion_id = identity(completion)
+        self.stderr_id = stderr_id
         """Tells a nested client whose descriptor 2 is still this job's from one that was redirected."""
         self.leaves_holders = False
         """The job is over, and processes that it started live on with descriptors of its."""
-        readers.add(pidfd, self._on_exit)
         readers.add(completion, self._on_completion)
-        readers.add(stderr, self._on_stderr)
+        if stderr >= 0:
+            readers.add(stderr, self._on_stderr)
+
+    @property
+    def spared(self) -> frozenset[int]:
+        """Process groups and sessions that it shares with strangers: being in one makes nobody part of the job."""
+        return frozenset()
+
+    def watch(self, child: "_Child", pidfd: int) -> None:
+        """It is a child of ours; takes over `pidfd`."""
+        self._readers.add(pidfd, partial(self._on_exit, child, pidfd))
 
     @property
     def is_over(self) -> bool:
@@ -228,13 +251,16 @@ class JobProcess:
         self._close_completion()
         self._discard_stderr()
 
-    def _on_exit(self) -> None:
-        ended = self._child.poll()
+    def _on_exit(self, child: "_Child", pidfd: int) -> None:
+        ended = child.poll()
         if ended is None:
             return
         status, self.usage = ended
-        self._readers.drop(self._pidfd)
-        os.close(self._pidfd)
+        self._readers.drop(pidfd)
+        os.close(pidfd)
+        self._ended(status)
+
+    def _ended(self, status: int) -> None:
         self.status = status
         # Whoever is told of the end wants to know whether the script was the last to hold the pipe.
         self._on_completion()
@@ -336,7 +362,7 @@ def _spawn(program: bytes, argv: tuple[bytes, ...], order: Order, ends: _Ends, s
         file_actions=[
             (os.POSIX_SPAWN_DUP2, stdin, 0),
             (os.POSIX_SPAWN_DUP2, order.stdout_fd, 1),
-            (os.POSIX_SPAWN_DUP2, ends.printing, 2),
+            (os.POSIX_SPAWN_DUP2, ends.printing if order.stderr_fd < 0 else order.stderr_fd, 2),
             # Onto itself: it only stays open.
             *((os.POSIX_SPAWN_DUP2, number, number) for number in (ends.held, *order.pass_fds)),
         ],
@@ -354,7 +380,7 @@ def _pidfd(child: _Child) -> int:
         raise
 
 
-def _identity(number: int) -> PipeId:
+def identity(number: int) -> PipeId:
     found = os.fstat(number)
     return PipeId(found.st_dev, found.st_ino)
 

@@ -138,12 +138,13 @@ class JobLog:
         """When the script was started, and its pid."""
         return Started(self._started or 0.0, self.pid)
 
-    def start(self, when: float) -> None:
+    def start(self, when: float, is_shown: bool = True) -> None:
         """The script is being started, `when` in seconds since the epoch: `redo  NAME` is shown here. Before it stands
-        what was said while the target waited.
+        what was said while the target waited. `is_shown` False: the script's own process says it.
         """
         self._started = when
-        self._add(START)
+        if is_shown:
+            self._add(START)
 
     def write(self, data: bytes) -> None:
         """The script's stderr, as it came; ignored after the end.

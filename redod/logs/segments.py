@@ -9,7 +9,7 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -70,6 +70,33 @@ class Segments:
         self._current: _Segment | None = None
         self._number = 0
         self._end = 0
+        self._keeps_all = False
+
+    @property
+    def size(self) -> int:
+        """Bytes in all segments."""
+        return sum(self._known().values())
+
+    def begin_anew(self) -> frozenset[int]:
+        """Begin a segment behind all that there are: their numbers. None is deleted until `end_anew`.
+
+        Raises OSError.
+        """
+        old = frozenset(self._known())
+        if old:
+            self._current = self._next()
+        self._keeps_all = True
+        return old
+
+    def end_anew(self) -> None:
+        self._keeps_all = False
+
+    def delete(self, numbers: Iterable[int]) -> None:
+        """Delete these segments. Who reads one goes on."""
+        for number in numbers:
+            with suppress(OSError):
+                os.unlink(self.path(number))
+            self._known().pop(number, None)
 
     def append(self, target: bytes, data: bytes) -> LogPlace | NotKept:
         """Store the encoded log of `target` (a path relative to the workspace, so that it survives a move)."""
@@ -110,9 +137,7 @@ class Segments:
     def clear(self) -> None:
         """Delete all logs."""
         self.close()
-        for number in self._known():
-            with suppress(OSError):
-                os.unlink(self.path(number))
+        self.delete(list(self._known()))
         self._sizes = None
 
     def reader(self, place: LogPlace) -> Callable[[int, int], bytes]:
@@ -195,6 +220,8 @@ class Segments:
             raise
 
     def _delete_oldest(self) -> None:
+        if self._keeps_all:
+            return
         sizes = self._known()
         total = sum(sizes.values())
         for number in list(sizes):

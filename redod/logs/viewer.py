@@ -55,6 +55,10 @@ class Viewer:
         """What was read last does not end with a newline."""
         return self._transcript.is_midline
 
+    def is_at(self, log: JobLog) -> bool:
+        """All before this log was read, and some of it may have been."""
+        return bool(self._places) and self._places[-1].log is log
+
     @property
     def finished(self) -> bool:
         """The root has ended and everything has been read."""

@@ -30,15 +30,22 @@ class FrameType(IntEnum):
     SIGNAL = 2
     STDIN = 3
     WINSIZE = 4
+    JOB_STARTED = 5
+    JOB_ENDED = 6
+    SETTLED = 7
     OUTPUT = 16
     READ_STDIN = 17
     EXIT = 18
     REFUSED = 19
     STATUS = 20
     ALONE = 21
+    START_JOB = 22
+    SETTLE = 23
 
 
-_FROM_CLIENT = frozenset((FrameType.INVOKE, FrameType.SIGNAL, FrameType.STDIN, FrameType.WINSIZE))
+_FROM_CLIENT = frozenset(kind for kind in FrameType if kind < 16)
+_OF_JOBS = frozenset((FrameType.JOB_STARTED, FrameType.JOB_ENDED))
+_PAIR = struct.Struct(">II")
 
 
 class PeerError(RedodError):
@@ -76,7 +83,30 @@ class Resized:
     columns: int
 
 
-Frame = Invoke | Signal | Stdin | Resized
+@dataclass(frozen=True, slots=True)
+class JobStarted:
+    """The client has started what the oldest START_JOB that is not answered asked for; or `error`, an errno: it could
+    not, and `pid` is 0.
+    """
+
+    pid: int
+    error: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnded:
+    """A process that the client had started is over. `status` as waitpid(2) gives it."""
+
+    pid: int
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The client has written out all that came before the oldest SETTLE that is not answered."""
+
+
+Frame = Settled | Invoke | Signal | Stdin | Resized | JobStarted | JobEnded
 
 
 class FrameReader:
@@ -85,12 +115,13 @@ class FrameReader:
     After an error it stays broken: it raises the same error again and takes no more bytes.
     """
 
-    __slots__ = ("_buffer", "_error", "_invoked", "_stdin_open")
+    __slots__ = ("_buffer", "_error", "_invoked", "_starts_jobs", "_stdin_open")
 
     def __init__(self) -> None:
         self._buffer: bytes | bytearray = b""
         self._invoked = False
         self._stdin_open = False
+        self._starts_jobs = False
         self._error = ""
 
     @property
@@ -106,6 +137,10 @@ class FrameReader:
     def allow_stdin(self) -> None:
         """READ_STDIN is being sent: STDIN frames are in order until the empty one."""
         self._stdin_open = True
+
+    def allow_jobs(self) -> None:
+        """START_JOB is being sent: the frames that answer it are in order."""
+        self._starts_jobs = True
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         if self._error:
@@ -166,6 +201,8 @@ class FrameReader:
             raise PeerError("the first frame is not an INVOKE")
         elif kind == FrameType.STDIN and not self._stdin_open:
             raise PeerError("a STDIN frame that was not asked for")
+        elif kind in _OF_JOBS and not self._starts_jobs:
+            raise PeerError("a frame about a job that was not asked for")
         elif length > (MAX_DATA if kind == FrameType.STDIN else MAX_PAYLOAD):
             raise PeerError(f"a frame of type {kind} has {length} bytes, which is too long")
 
@@ -180,6 +217,13 @@ class FrameReader:
             if len(payload) != 1 or payload[0] not in _SIGNALS:
                 raise PeerError("a SIGNAL frame does not name one of INT, TERM, HUP and QUIT")
             return Signal(payload[0])
+        if kind == FrameType.SETTLED:
+            return Settled()
+        if kind in _OF_JOBS:
+            if len(payload) != _PAIR.size:
+                raise PeerError(f"a frame about a job has {len(payload)} bytes instead of {_PAIR.size}")
+            numbers = _PAIR.unpack(payload)
+            return JobStarted(*numbers) if kind == FrameType.JOB_STARTED else JobEnded(*numbers)
         if len(payload) != 4:
             raise PeerError(f"a WINSIZE frame has {len(payload)} bytes instead of 4")
         return Resized(*struct.unpack(">HH", payload))
@@ -187,6 +231,8 @@ class FrameReader:
 
 READ_STDIN = _HEADER.pack(0, FrameType.READ_STDIN)
 """The frame that asks for the client's standard input."""
+SETTLE = _HEADER.pack(0, FrameType.SETTLE)
+"""The frame that the client answers when it has written out all that came before."""
 
 
 def encode_output(descriptor: int, data: bytes) -> bytes:
@@ -203,6 +249,11 @@ def encode_output(descriptor: int, data: bytes) -> bytes:
 def encode_status(line: bytes) -> bytes:
     """The status line that the client shows below its output from now on; none for no line."""
     return _HEADER.pack(len(line), FrameType.STATUS) + line
+
+
+def encode_start_job(umask: int, arguments: int, variables: int) -> bytes:
+    """Have the client start a process: so many arguments and environment variables are in the file beside it."""
+    return struct.pack(">IBIII", 12, FrameType.START_JOB, umask, arguments, variables)
 
 
 def encode_exit_status(status: int) -> bytes:

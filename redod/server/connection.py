@@ -9,13 +9,15 @@ import os
 import socket
 import struct
 from asyncio import AbstractEventLoop, TimerHandle
+from collections import deque
 from collections.abc import Callable
 
 from redod.commands.context import Attendant
 from redod.protocol import frames
-from redod.protocol.frames import FrameReader, Invoke, PeerError, Resized, Signal, Stdin
+from redod.protocol.frames import FrameReader, Invoke, JobEnded, JobStarted, PeerError, Resized, Settled, Signal, Stdin
 from redod.protocol.invocation import Invocation, parse
 from redod.readers import Readers
+from redod.session.link import JobStarter
 
 PATIENCE = 10.0
 """Seconds in which the whole INVOKE must have come."""
@@ -77,6 +79,10 @@ class Connection:
         self._descriptors: list[int] = []
         self._attendant: Attendant | None = None
         self._out = bytearray()
+        self._rights: list[tuple[int, list[int]]] = []
+        """Descriptors to send beside the byte that stands so far from the beginning of `_out`."""
+        self._starter: JobStarter | None = None
+        self._settling: deque[Callable[[], None]] = deque()
         self._writing = False
         self._ending = False
         self._is_open = True
@@ -103,6 +109,21 @@ class Connection:
 
     def status(self, line: bytes) -> None:
         self._send(frames.encode_status(line))
+
+    def settle(self, done: Callable[[], None]) -> None:
+        self._settling.append(done)
+        self._send(frames.SETTLE)
+
+    def start_job(self, order: bytes, descriptors: list[int], starter: JobStarter) -> None:
+        if not self._is_open or self._ending:
+            _close(descriptors)
+            return
+        self._starter = starter
+        self._reader.allow_jobs()
+        self._rights.append((len(self._out), descriptors))
+        self._out += order
+        self._write_later()
+        self._writable()
 
     def exit(self, status: int) -> None:
         self._end(frames.encode_exit_status(status))
@@ -155,7 +176,11 @@ class Connection:
             self._loop.remove_writer(self._socket.fileno())
         self._socket.close()
         self._close_descriptors()
-        self._room = self._stdin = None
+        self._room = self._stdin = self._starter = None
+        self._settling.clear()
+        for _, descriptors in self._rights:
+            _close(descriptors)
+        self._rights = []
         attendant, self._attendant = self._attendant, None
         if attendant is not None:
             attendant.gone()
@@ -220,6 +245,15 @@ class Connection:
                 case Stdin(data):
                     if self._stdin is not None:
                         self._stdin(data)
+                case Settled():
+                    if self._settling:
+                        self._settling.popleft()()
+                case JobStarted(pid, error):
+                    if self._starter is not None:
+                        self._starter.job_started(pid, error)
+                case JobEnded(pid, status):
+                    if self._starter is not None:
+                        self._starter.job_ended(pid, status)
                 case Resized(_, columns):
                     if self._attendant is not None:
                         self._attendant.resized(columns)
@@ -252,13 +286,16 @@ class Connection:
                 return
             data = data[sent:]
         self._out += data
+        self._write_later()
+
+    def _write_later(self) -> None:
         if not self._writing:
             self._writing = True
             self._loop.add_writer(self._socket.fileno(), self._writable)
 
     def _writable(self) -> None:
         try:
-            sent = self._socket.send(self._out, socket.MSG_NOSIGNAL)
+            sent = self._send_waiting()
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -276,6 +313,22 @@ class Connection:
         elif self._room is not None:
             self._room()
 
+    def _send_waiting(self) -> int:
+        """Send what can be sent of `_out`; descriptors go with the first byte of what they belong to."""
+        if not self._rights:
+            return self._socket.send(self._out, socket.MSG_NOSIGNAL)
+        distance, descriptors = self._rights[0]
+        if distance:
+            sent = self._socket.send(self._out[:distance], socket.MSG_NOSIGNAL)
+        else:
+            end = self._rights[1][0] if len(self._rights) > 1 else len(self._out)
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+            sent = self._socket.sendmsg([self._out[:end]], rights, socket.MSG_NOSIGNAL)
+            del self._rights[0]
+            _close(descriptors)
+        self._rights = [(distance - sent, descriptors) for distance, descriptors in self._rights]
+        return sent
+
     def _end(self, last: bytes) -> None:
         """Send the last frame and close once it is taken."""
         if not self._is_open or self._ending:
@@ -292,6 +345,10 @@ class Connection:
             self._timer = None
 
     def _close_descriptors(self) -> None:
-        for number in self._descriptors:
-            os.close(number)
+        _close(self._descriptors)
         self._descriptors = []
+
+
+def _close(descriptors: list[int]) -> None:
+    for number in descriptors:
+        os.close(number)

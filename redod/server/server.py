@@ -189,13 +189,14 @@ class Server:
     def _context(self, connection: Connection, invocation: Invocation, descriptors: list[int]) -> Context:
         token = invocation.job_token
         run = self.engine.run_of_token(token) if token is not None else self.engine.run_around(connection.peer)
-        stderr = descriptors[invocation.descriptors.index(2)] if 2 in invocation.descriptors else None
+        stderr = descriptors[invocation.descriptors.index(2)] if 2 in invocation.descriptors else -1
         return Context(
             self,
             invocation,
             connection,
             run,
-            is_redirected=run is not None and stderr is not None and not _is_stderr_of(run, stderr),
+            is_redirected=run is not None and stderr >= 0 and not _is_stderr_of(run, stderr),
+            stderr=stderr,
         )
 
     def _connection_closed(self, connection: Connection) -> None:

@@ -3,20 +3,24 @@
 import asyncio
 import os
 import random
+from functools import partial
 
 from redod.core import events
-from redod.core.model import Call, Session
+from redod.core.model import Call, Job, Session
+from redod.core.paths import relative
 from redod.core.states import JobState
 from redod.core.tokens import Pool
 from redod.engine import telling
-from redod.engine.client import Setting, Wishes
+from redod.engine.client import Direct, OnConsole, Setting, Starter, Wishes
 from redod.engine.engine import Engine
 from redod.engine.run import Run
 from redod.errors import RedodError
 from redod.failpoints import reach
 from redod.jobs.command import PLAIN, Flags
+from redod.jobs.process import NOWHERE, identity
 from redod.logs.joblog import JobLog
 from redod.progress.line import status_line
+from redod.session.console import ClientJobs, Console
 from redod.session.link import Link
 from redod.session.options import BuildOptions, Terminal
 from redod.session.progress import progress_of
@@ -29,12 +33,13 @@ class Caller:
 
     `run`: the job whose script makes the call. `is_redirected`: the client's standard error is not that job's, so what
     the call builds is shown to the client itself, as a plain process tree would. `pool`: what a session without -j
-    draws on, if not the shared one.
+    draws on, if not the shared one. `stderr`: our descriptor for the client's standard error, borrowed; -1:
+    it has none.
     """
 
     def __init__(
         self, engine: Engine, link: Link, setting: Setting, name: str, options: BuildOptions,
-        *, run: Run | None, is_redirected: bool, terminal: Terminal, pool: Pool | None = None,
+        *, run: Run | None, is_redirected: bool, terminal: Terminal, pool: Pool | None = None, stderr: int = -1,
     ) -> None:  # fmt: skip
         self.setting = setting
         self._engine = engine
@@ -47,6 +52,8 @@ class Caller:
         """What goes on before the call can be made; cancelled when the client leaves."""
         self._status = 0
         self._signal = 0
+        self._is_answered = False
+        """Its call is over; with what it did may still wait to be shown."""
         self._over = False
         parent = None if run is None else run.client
         self.session: Session = engine.scheduler.open_session(
@@ -55,6 +62,13 @@ class Caller:
         self.session_id = b"%d.%d" % (os.getpid(), self.session.number) if parent is None else parent.session_id
         self.debug = bool(options.debug) or (parent is not None and parent.debug)
         self.debug_locks = options.debug_locks or (parent is not None and parent.debug_locks)
+        self._parent = parent if isinstance(parent, Caller) else None
+        self.is_unlogged: bool = not options.log or (self._parent is not None and self._parent.is_unlogged)
+        self.console: Console = Console() if self._parent is None else self._parent.console
+        self._client_jobs: ClientJobs | None = None
+        if run is None or self.is_unlogged or terminal.is_terminal:
+            self._client_jobs = ClientJobs(engine.readers, link, identity(stderr) if stderr >= 0 else NOWHERE)
+        self._stderr = os.dup(stderr) if self.is_unlogged and stderr >= 0 else -1
         self._terminal = terminal
         self._began = engine.loop.time()
         around = parent.wishes if parent is not None else Wishes()
@@ -115,16 +129,65 @@ class Caller:
         if run is not None and run.limit is not None:
             run.limit.pause()
         engine.post(events.CallMade(self._call))
+        if run is not None and isinstance(run.starter, OnConsole) and not self._is_answered:
+            # The script waits, so others may have its terminal.
+            run.starter.release(run)
+
+    def starter(self, job: Job, root: bytes) -> Starter | None:
+        """How to start this job; None: with its output in the log."""
+        if self.is_unlogged and not job.pool.serial:
+            return Direct(self._stderr, self._start_line) if self._stderr >= 0 else None
+        if self.is_unlogged:
+            return self._on_console(self)
+        if self._wants_console(job, root):
+            return self._on_console(self._beside_terminal())
+        return None
+
+    def _on_console(self, starting: "Caller") -> OnConsole:
+        acquire = partial(self.console.acquire, starting._around_screen())
+        assert starting._client_jobs is not None
+        return OnConsole(acquire, self.console.release, starting._client_jobs.start)
+
+    def _wants_console(self, job: Job, root: bytes) -> bool:
+        if self._options.console and self._call in job.want.calls:
+            return True
+        config = self._engine.stores.configs.last(root)
+        return bool(config.console) and config.has_console(os.fsdecode(relative(job.node.path, root)))
+
+    def _beside_terminal(self) -> "Caller":
+        """The nearest client around that has a terminal, else the outermost: only a process of its session can use
+        that.
+        """
+        caller = self
+        while caller._parent is not None and not caller._terminal.is_terminal:
+            caller = caller._parent
+        return caller
+
+    def _around_screen(self) -> Screen | None:
+        """What shows our jobs."""
+        caller: Caller | None = self
+        while caller is not None and caller._screen is None:
+            caller = caller._parent
+        return caller._screen if caller is not None else None
+
+    def _start_line(self, run: Run) -> bytes:
+        screen = self._around_screen()
+        return screen.start_line(run.log, run.depth) if screen is not None else b""
 
     def reply(self, status: int) -> None:
-        self._status = status
+        self._status, self._is_answered = status, True
         if self._run is None:
             # A container may be killed the moment its first process ends.
             self._engine.stores.commit()
             reach("reply.before")
         for notice in self._engine.stores.take_notices():
             self.complain(notice)
-        self._end()
+        run = self._run
+        if run is not None and isinstance(run.starter, OnConsole) and run.job in self._engine.runs:
+            # The script goes on when it has its terminal back.
+            run.starter.acquire(run, self._end)
+        else:
+            self._end()
         if self._run is None:
             reach("reply.after")
 
@@ -164,10 +227,23 @@ class Caller:
     def gone(self) -> None:
         """The client is gone."""
         self._unsubscribe()
+        if self._client_jobs is not None:
+            self._client_jobs.lost()
+        self._close_stderr()
         if self._screen is not None:
             self._screen.close()
         if not self._over:
             self._leave()
+        if self._parent is None:
+            self._fail_stranded()
+
+    def _fail_stranded(self) -> None:
+        """What another session has taken over cannot have the terminal any more."""
+        for run in self.console.stranded():
+            if run.job in self._engine.runs and not run.job.cancelled:
+                self._engine.post(
+                    events.StartFailed(run.job, "the terminal that it was to have is gone; build it again")
+                )
 
     def _leave(self) -> None:
         if self.preparing is not None:
@@ -219,10 +295,16 @@ class Caller:
         color = self._terminal.is_colored if self._options.color is None else self._options.color
         return status_line(progress, self._terminal.columns, color).encode()
 
+    def _close_stderr(self) -> None:
+        if self._stderr >= 0:
+            os.close(self._stderr)
+            self._stderr = -1
+
     def _shown(self) -> None:
         if self._run is None:
             telling.session_ended(self._engine.feed, self.session, -self._signal or self._status)
         self._unsubscribe()
+        self._close_stderr()
         if self._signal:
             self._link.die(self._signal)
         else:

@@ -4,6 +4,16 @@ from collections.abc import Callable
 from typing import Protocol
 
 
+class JobStarter(Protocol):
+    """Who has the client start processes."""
+
+    def job_started(self, pid: int, error: int) -> None:
+        """The oldest order that was not answered: done, or an errno."""
+
+    def job_ended(self, pid: int, status: int) -> None:
+        """`status` as waitpid(2) gives it."""
+
+
 class Link(Protocol):
     """The way to one client.
 
@@ -20,6 +30,14 @@ class Link(Protocol):
     def status(self, line: bytes) -> None:
         """Have the client, whose descriptor 2 is a terminal, show this below its output until there is more output, or
         another line; empty: none.
+        """
+
+    def settle(self, done: Callable[[], None]) -> None:
+        """Call `done` when the client has written out all that was sent."""
+
+    def start_job(self, order: bytes, descriptors: list[int], starter: "JobStarter") -> None:
+        """Have the client start a process: a START_JOB frame, and what goes beside it. The descriptors are closed once
+        they are sent. `starter` is told.
         """
 
     def exit(self, status: int) -> None:

@@ -53,8 +53,11 @@ class BuildOptions(DisplayOptions):
     events: Literal["json"] | None = None
     """Tell what happens on standard output, a line of JSON for each event."""
     log: bool = True
+    """Keep what scripts print; otherwise it goes straight to the caller's standard error."""
     daemon: bool = True
     """Its client's matter."""
+    console: bool = False
+    """Give the terminal to the scripts of the targets."""
 
 
 class Terminal:

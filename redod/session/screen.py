@@ -4,7 +4,7 @@ from asyncio import AbstractEventLoop, Handle
 from collections.abc import Callable
 
 from redod.logs.joblog import JobLog
-from redod.logs.transcript import Style
+from redod.logs.transcript import Style, Transcript
 from redod.logs.viewer import Viewer
 from redod.session.link import Link
 from redod.session.statusline import StatusLine
@@ -39,9 +39,11 @@ class Screen:
         """When something was last sent, by the loop's clock."""
         self._descriptor = descriptor
         self._viewer = Viewer(log, style, self._soon, recursive)
+        self._style = style
+        self._is_still = False
         self._line = None
         if status is not None:
-            self._line = StatusLine(loop, link, status, lambda: self._viewer.is_midline, self.show)
+            self._line = StatusLine(loop, link, status, lambda: self._is_still or self._viewer.is_midline, self.show)
         link.on_room(self.show)
         self.show()
 
@@ -50,6 +52,8 @@ class Screen:
         if self._scheduled is not None:
             self._scheduled.cancel()
             self._scheduled = None
+        if self._is_still:
+            return
         before = self._shown
         while not self._link.is_full and (data := self._viewer.read(_PIECE)):
             self._link.output(self._descriptor, data)
@@ -73,6 +77,32 @@ class Screen:
         """The client's terminal has another size, or something else was written on it."""
         if self._line is not None:
             self._line.redraw()
+
+    def hold_still(self, done: Callable[[], None], log: JobLog | None, depth: int) -> None:
+        """Show what there is, then nothing, since a job gets the terminal; call `done` when it stands there.
+
+        `log`: of a job that begins. Where its turn to be shown has not come, its start is shown out of turn.
+        """
+        self.show()
+        if log is not None and not self._viewer.is_at(log):
+            self._link.output(self._descriptor, self.start_line(log, depth))
+        self._is_still = True
+        if self._line is not None:
+            self._link.status(b"")
+        self._link.settle(done)
+
+    def start_line(self, log: JobLog, depth: int) -> bytes:
+        """What says that a target's script is started."""
+        transcript = Transcript(self._style)
+        transcript.started(log.path, depth, log.started)
+        return transcript.take(transcript.size)
+
+    def go_on(self) -> None:
+        """Nobody else has the terminal any more."""
+        self._is_still = False
+        if self._line is not None:
+            self._line.redraw()
+        self.show()
 
     def hide_status(self) -> None:
         """Show no status line any more."""

@@ -1,6 +1,7 @@
 """redo-log: what scripts printed, shown again or followed."""
 
 import re
+import signal
 import time
 from pathlib import Path
 
@@ -146,6 +147,58 @@ def test_debug_locks_tells_of_a_build_that_is_waited_for(project: Project, pids:
     pids.receive()
     finish(first)
     finish(second)
+
+
+def test_gc_drops_the_logs_of_what_is_gone_and_keeps_the_others(project: Project) -> None:
+    for name in ("kept", "gone", "silent"):
+        project.write(f"{name}.do", "" if name == "silent" else f"echo {name} $(seq 10000) >&2; echo {name}")
+    project.redo("kept", "gone", "silent")
+    project.redo("kept")
+    before = {name: log(project, "-t", name) for name in ("kept", "silent")}
+    (project.path / "gone").unlink()
+    (project.path / "gone.do").unlink()
+    told = project.run("redod", "gc", check=True).stdout.decode()
+    found = re.fullmatch(r".*: dropped 1 logs of targets that are gone, kept 2; freed (\d+) of (\d+) bytes\n", told)
+    assert found
+    assert 48_000 < int(found[1]) < int(found[2]) < 100_000
+    for _ in range(2):
+        assert {name: log(project, "-t", name) for name in before} == before
+        project.run("redod", "stop", check=True)
+    assert b"freed 0 of" in project.run("redod", "gc", check=True).stdout
+
+
+def test_gc_during_a_build_loses_nothing(project: Project, pids: Fifo, go: Fifo) -> None:
+    project.write("all.do", "redo-ifchange first; echo all begins >&2; echo >pids; read x <go; echo all ends >&2")
+    project.write("first.do", "echo first >&2")
+    building = project.start("redo", "all")
+    pids.receive()
+    project.run("redod", "gc", check=True)
+    go.send()
+    finish(building)
+    shown = b"redo  all\nredo    first\nfirst\nall begins\nall ends\n"
+    assert log(project, "-r", "all") == shown
+    project.run("redod", "gc", check=True)
+    assert log(project, "-r", "all") == shown
+
+
+def test_the_log_of_a_run_stays_until_the_next_one_is_over(project: Project, pids: Fifo, go: Fifo) -> None:
+    project.write("x.do", "echo run >&2; echo $$ >pids; read x <go; exit $x")
+    building = project.start("redo", "x")
+    pids.receive()
+    go.send("3")
+    finish(building, status=1)
+    assert log(project, "x") == b"redo  x\nrun\nredo  x (exit 3)\n"
+    building = project.start("redo", "x")
+    pids.receive()
+    assert log(project, "x") == b"redo  x\nrun\nredo  x (exit 3)\n"
+    building.send_signal(signal.SIGTERM)
+    finish(building, status=-signal.SIGTERM)
+    assert log(project, "x") == b"redo  x\nrun\nredo  x (exit 3)\n"
+    building = project.start("redo", "x")
+    pids.receive()
+    go.send("0")
+    finish(building)
+    assert log(project, "x") == b"redo  x\nrun\n"
 
 
 def test_a_failures_status_is_kept(project: Project) -> None:

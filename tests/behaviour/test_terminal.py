@@ -2,10 +2,11 @@
 
 import re
 import signal
+from pathlib import Path
 
 import pytest
 
-from tests.behaviour.events import Fifo, wait_for_sessions
+from tests.behaviour.events import Fifo, finish, wait_for_sessions
 from tests.behaviour.project import Project
 from tests.behaviour.terminal import Terminal
 
@@ -178,6 +179,32 @@ def test_it_tells_of_another_build_that_is_waited_for(held: Project, go: Fifo, p
         go.send()
         assert terminal.finish() == 0
     first.communicate()
+
+
+def test_it_tells_that_it_waits_for_a_token(held: Project, go: Fifo, pids: Fifo) -> None:
+    held.write("redod.toml", "jobs = 2\n")
+    first = held.start("redo-ifchange", "a", "b")
+    for _ in range(2):
+        pids.receive()
+    with Terminal(held, "redo-ifchange", "c", "d") as terminal:
+        terminal.wait(lambda lines: has_status(lines) and lines[-1].endswith(" c  (waits for a token)"))
+        for _ in range(4):
+            go.send()
+        assert terminal.finish() == 0
+    finish(first)
+
+
+def test_it_tells_of_another_server_that_is_waited_for(held: Project, go: Fifo, pids: Fifo, tmp_path: Path) -> None:
+    first = held.start("redo", "a")
+    pids.receive()
+    other = Project(held.path, held.bindir, tmp_path / "other")
+    with Terminal(other, "redo", "b") as terminal:
+        terminal.wait(lambda lines: has_status(lines) and "waits for another redod" in lines[-1])
+        for _ in range(2):
+            go.send()
+        assert terminal.finish() == 0
+    finish(first)
+    other.close()
 
 
 def test_it_tells_what_is_held(project: Project, pids: Fifo) -> None:

@@ -20,6 +20,7 @@ from redod.engine.engine import Engine
 from redod.engine.run import Run
 from redod.files.observe import observe
 from redod.session.caller import Caller
+from redod.session.link import JobStarter
 from redod.session.options import BuildOptions, Terminal
 from redod.store.lock import Owner
 
@@ -116,6 +117,8 @@ class StuckLink:
     def on_room(self, callback: Callable[[], None]) -> None: ...
     def read_stdin(self, callback: Callable[[bytes], None]) -> None: ...
     def status(self, line: bytes) -> None: ...
+    def settle(self, done: Callable[[], None]) -> None: ...
+    def start_job(self, order: bytes, descriptors: list[int], starter: JobStarter) -> None: ...
     def exit(self, status: int) -> None:
         self.said.append(("exit", status))
 

@@ -13,8 +13,11 @@ from redod.protocol.frames import (
     FrameReader,
     FrameType,
     Invoke,
+    JobEnded,
+    JobStarted,
     PeerError,
     Resized,
+    Settled,
     Signal,
     Stdin,
     encode_exit_signal,
@@ -103,13 +106,26 @@ def test_a_frame_out_of_order_or_shape_is_named(stream: bytes, text: str) -> Non
 
 def test_a_reader_stays_broken() -> None:
     reader = FrameReader()
-    reader.feed(frame(7))
-    with pytest.raises(PeerError, match="type 7") as first:
+    reader.feed(frame(9))
+    with pytest.raises(PeerError, match="type 9") as first:
         reader.next_frame()
     reader.feed(CONVERSATION)
-    with pytest.raises(PeerError, match="type 7") as second:
+    with pytest.raises(PeerError, match="type 9") as second:
         reader.next_frame()
     assert first.value.status == second.value.status == 2
+
+
+def test_frames_about_jobs_are_in_order_only_after_start_job() -> None:
+    numbers = struct.pack(">II", 4000, 256)
+    assert "not asked for" in read(frame(1) + frame(5, numbers))[1]
+    reader = FrameReader()
+    reader.allow_jobs()
+    reader.feed(frame(1) + frame(5, numbers) + frame(7) + frame(6, numbers) + frame(6, b"short"))
+    assert [reader.next_frame() for _ in range(4)] == [
+        Invoke(b""), JobStarted(4000, 256), Settled(), JobEnded(4000, 256)
+    ]  # fmt: skip
+    with pytest.raises(PeerError, match="5 bytes instead of 8"):
+        reader.next_frame()
 
 
 def test_stdin_is_in_order_only_between_read_stdin_and_its_end() -> None:

@@ -195,3 +195,25 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "log" / "000001").symlink_to(victim)
     assert isinstance(at(tmp_path / "log").append(b"a", b"data"), NotKept)
     assert victim.read_bytes() == b"precious"
+
+
+def test_written_anew_nothing_old_is_touched_until_it_is_deleted(tmp_path: Path) -> None:
+    segments = at(tmp_path / "log", segment_size=100, total_size=300)
+    places = {name: put(segments, name, b"x" * 60) for name in (b"a", b"b", b"c")}
+    old = segments.begin_anew()
+    assert sorted(old) == [1, 2, 3]
+    anew = {name: put(segments, name, b"y" * 60) for name in places}
+    assert all(place.segment not in old for place in anew.values())
+    assert all(segments.read(place, name) == b"x" * 60 for name, place in places.items())
+    segments.delete(old)
+    segments.end_anew()
+    assert all(segments.read(place, name) == b"y" * 60 for name, place in anew.items())
+    assert all(segments.read(place, name) is None for name, place in places.items())
+    assert segments.size == 3 * 80
+
+
+def test_where_there_is_nothing_nothing_is_made_anew(tmp_path: Path) -> None:
+    segments = at(tmp_path / "log")
+    assert segments.begin_anew() == frozenset()
+    segments.end_anew()
+    assert files(tmp_path) == []
