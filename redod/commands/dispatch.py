@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from redod.commands import admin, build, declare, dot, log, query, service, why
+from redod.commands import admin, affected, build, declare, dot, log, query, service, why
 from redod.commands.context import Attendant, Context
 
 COMMANDS: dict[bytes, Callable[[Context], Attendant | None]] = {
@@ -16,7 +16,7 @@ COMMANDS: dict[bytes, Callable[[Context], Attendant | None]] = {
     b"redo-targets": query.redo_targets,
     b"redo-sources": query.redo_sources,
     b"redo-ood": query.redo_ood,
-    b"redo-affected": query.redo_affected,
+    b"redo-affected": affected.redo_affected,
     b"redo-why": why.redo_why,
     b"redo-dot": dot.redo_dot,
     b"redo-log": log.redo_log,

@@ -1,15 +1,15 @@
-"""`redo-whichdo`, `redo-targets`, `redo-sources`, `redo-ood`, `redo-affected`: what is known. They build nothing."""
+"""`redo-whichdo`, `redo-targets`, `redo-sources`, `redo-ood`: what is known. They build nothing."""
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
-from redod.commands.answer import gently, open_around, send, send_names
+from redod.commands.answer import gently, open_around, send_names
 from redod.commands.context import Attendant, Context, Errand
 from redod.core.dofiles import candidates
 from redod.core.graph import Kind, Node
-from redod.core.paths import join, name_of, relative, show
+from redod.core.paths import join, relative, show
 from redod.core.verdicts import Clean, Source
-from redod.core.walks import Dependents, below, passes_over
+from redod.core.walks import below
 from redod.engine.stores import OpenWorkspace
 from redod.errors import RedodError, UsageError
 
@@ -44,37 +44,6 @@ def redo_sources(context: Context) -> Attendant | None:
 def redo_ood(context: Context) -> Attendant | None:
     """List the targets that are out of date."""
     return _list(context, _outdated)
-
-
-def redo_affected(context: Context) -> Attendant | None:
-    """List the targets that depend on these files, nearest first."""
-    found, names = context.options("0", ("null",))
-    if not names:
-        raise UsageError("needs a file; see redo-affected --help")
-    end = b"\0" if found else b"\n"
-    paths = context.paths(names)
-
-    async def answer() -> None:
-        await open_around(context, paths)
-        cwd = context.invocation.cwd
-        lines = [relative(node.path, cwd) + end async for node in affected(context, paths)]
-        await send(context, lines)
-
-    return Errand(context, answer)
-
-
-async def affected(context: Context, paths: list[bytes]) -> AsyncIterator[Node]:
-    """The known targets that depend on the files of these paths, nearest first. Their workspaces are open."""
-    graph = context.engine.graph
-    scripts = [path for path in paths if name_of(path).endswith(b".do")]
-    dependents, first = Dependents(), []
-    async for node in gently(list(graph)):
-        dependents.add(node)
-        if any(passes_over(node, path) for path in scripts):
-            first.append(node)
-    files = [node for node in map(graph.find, paths) if node is not None]
-    async for node in gently(dependents.above(files, first)):
-        yield node
 
 
 _Select = Callable[[Context, list[Node]], Awaitable[Iterable[Node]]]

@@ -99,10 +99,15 @@ List the names where the target's script is looked for, up to the one that exist
     b"redo-sources": _LIST.format("redo-sources", "sources"),
     b"redo-ood": _LIST.format("redo-ood", "targets that are out of date"),
     b"redo-affected": """\
-usage: redo-affected [-0] FILE...
-List the known targets that depend on these files, or on their absence, nearest first. Builds nothing.
+usage: redo-affected [OPTION]... FILE...
+List the known targets that depend on these files, or on their absence, nearest first.
 
   -0, --null         end each name with a zero byte instead of a newline
+  -b, --build        build instead, for save hooks: of the goals that depend on these files, what is out of date
+  -q, --quiet        with --build: show what scripts print, and not which of them run
+
+Goals are the targets that `goals` in redod.toml names, that are being watched (redo --watch), or that a redo-ifchange
+on a command line has asked for; a plain redo makes none.
 """,
     b"redo-why": """\
 usage: redo-why TARGET...

@@ -35,6 +35,7 @@ from redod.core.verdicts import Reason, Verdict
 from redod.engine import telling
 from redod.engine.client import Client, Direct, OnConsole, Setting, Wishes
 from redod.engine.environment import Environments, Identity
+from redod.engine.goals import Goals
 from redod.engine.run import Run
 from redod.engine.stores import OpenWorkspace, Stores
 from redod.engine.tasks import Tasks
@@ -72,6 +73,7 @@ class Engine:
         self.scheduler = Scheduler(self.graph, jobs)
         self.stores = Stores(loop, self.graph, owner)
         self.stores.on_crash = self._clean_up
+        self.goals = Goals(self.graph, self.stores)
         self.tasks = Tasks()
         self.runs: dict[Job, Run] = {}
         self.jobs_run = 0

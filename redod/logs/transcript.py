@@ -47,6 +47,8 @@ class Style(NamedTuple):
     """Show the pids of scripts."""
     times: bool = False
     """Show when scripts were started and ended, and how long they took."""
+    quiet: bool = False
+    """Show nothing of starts and ends."""
     failures: bool = False
     """Say again at the end what failed."""
 
@@ -122,6 +124,8 @@ class Transcript:
             self.message(text)
 
     def started(self, path: bytes, depth: int, start: Started) -> None:
+        if self.style.quiet:
+            return
         if self.style.pretty:
             self._event(_GREEN, path, depth, start, start.when)
         else:
@@ -129,6 +133,8 @@ class Transcript:
 
     def ended(self, path: bytes, depth: int, start: Started, done: Done) -> None:
         """Says nothing of a success, unless times are wanted."""
+        if self.style.quiet:
+            return
         end = start.when + done.seconds
         if not self.style.pretty:
             self.line(b"@@REDO:done:%d:%.4f@@ %d %s" % (start.pid, end, done.status, self._name(path)))

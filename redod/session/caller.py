@@ -84,7 +84,9 @@ class Caller:
             self.log = JobLog(setting.cwd)
             style = options.style(setting.cwd, terminal)
             is_watched = run is None and terminal.is_terminal
-            style = style._replace(debug=self.debug or self.debug_locks, failures=is_watched and options.pretty)
+            style = style._replace(
+                debug=self.debug or self.debug_locks, failures=is_watched and options.pretty and not options.quiet
+            )
             status = self._status_line if is_watched and options.status and not terminal.is_dumb else None
             self._screen = Screen(engine.loop, link, self.log, style, self._shown, status=status)
         else:
@@ -180,6 +182,8 @@ class Caller:
             # A container may be killed the moment its first process ends.
             self._engine.stores.commit()
             reach("reply.before")
+            if self._call is not None and not self._call.force:
+                self._engine.goals.asked(self._call.targets)
         for notice in self._engine.stores.take_notices():
             self.complain(notice)
         run = self._run

@@ -21,6 +21,8 @@ class DisplayOptions(BaseModel):
     pretty: bool = True
     color: bool | None = None
     """None: on a terminal."""
+    quiet: bool = False
+    """Show what scripts print, and not which of them run."""
     debug_locks: bool = False
     """Say when a build waits for another one's."""
     debug_pids: bool = False
@@ -29,7 +31,7 @@ class DisplayOptions(BaseModel):
         color = terminal.is_colored if self.color is None else self.color
         return Style(
             cwd, terminal=terminal.is_terminal, details=self.details,
-            color=color and self.pretty, pretty=self.pretty, pids=self.debug_pids,
+            color=color and self.pretty, pretty=self.pretty, pids=self.debug_pids, quiet=self.quiet,
         )  # fmt: skip
 
 
