@@ -155,6 +155,7 @@ def reply(world: World, call: Call) -> None:
 
 def close(world: World, call: Call) -> None:
     call.over = True
+    call.newest = None
     call.session.calls.discard(call)
     if call.job is not None:
         call.job.calls.discard(call)

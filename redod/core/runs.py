@@ -208,6 +208,8 @@ def _end(world: World, job: Job, status: int) -> None:
             forget(world, job.want)
         else:
             finish(world, job.want, status)
+        # They refer to each other, and what does waits for the collector.
+        job.want.job = None
     for want in list(job.joined):
         _rejudge(world, job, want, status)
     job.joined.clear()

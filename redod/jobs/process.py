@@ -202,7 +202,7 @@ class JobProcess:
         """Tells a nested client whose descriptor 2 is still this job's from one that was redirected."""
         self.leaves_holders = False
         """The job is over, and processes that it started live on with descriptors of its."""
-        readers.add(completion, self._on_completion)
+        readers.add(completion, self._on_completion_event)
         if stderr >= 0:
             readers.add(stderr, self._on_stderr)
 
@@ -267,6 +267,7 @@ class JobProcess:
         self._settle()
         if self._listener is not None:
             self._listener.exited(status)
+        self._forget_listener()
 
     def _on_completion(self) -> None:
         # What a script writes to a descriptor it does not know means nothing.
@@ -275,6 +276,15 @@ class JobProcess:
             self._settle()
             if self._listener is not None:
                 self._listener.pipe_closed()
+
+    def _on_completion_event(self) -> None:
+        self._on_completion()
+        self._forget_listener()
+
+    def _forget_listener(self) -> None:
+        """All is told. The listener refers to us, and what refers to each other waits for the collector."""
+        if self.is_over:
+            self._listener = None
 
     def _on_stderr(self) -> bool:
         """Read once; whether there may be more."""

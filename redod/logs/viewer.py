@@ -77,9 +77,11 @@ class Viewer:
         return data
 
     def close(self) -> None:
-        """The reader is gone: wait for nothing any more."""
+        """The reader is gone, or has read all: wait for nothing any more, and let go of the logs."""
         self._stop_waiting()
+        self._on_ready = None
         self._places.clear()
+        self._seen.clear()
         self._transcript = Transcript(self._transcript.style)
 
     def _advance(self, place: _Place, limit: int) -> bool:

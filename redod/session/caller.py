@@ -274,6 +274,8 @@ class Caller:
         self._over = True
         if self._call is not None and self._run is not None and self._run.limit is not None:
             self._run.limit.resume()
+        # It refers to us, and what refers to each other waits for the collector.
+        self._call = None
         if self._screen is None:
             self._shown()
         else:

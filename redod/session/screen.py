@@ -61,6 +61,7 @@ class Screen:
         if self._viewer.finished and self._done is not None:
             done, self._done = self._done, None
             self.hide_status()
+            self._viewer.close()
             done()
         elif self._line is not None and self._shown != before:
             self._line.output_sent()
