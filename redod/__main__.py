@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from redod import units
+from redod.collector import Collector
 from redod.engine.engine import Engine
 from redod.errors import RedodError
 from redod.failpoints import VARIABLE, arm
@@ -92,6 +93,7 @@ async def _serve(is_alone: bool) -> None:
     own = None if is_alone else Own()
     _raise_descriptor_limit()
     server = _start(loop, listener, place, own)
+    server.collector = Collector()
     reaper = Reaper(loop, server.engine.spawner.children)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, server.stop)

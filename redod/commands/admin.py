@@ -61,7 +61,10 @@ class WorkspaceStatus(BaseModel):
 
 
 class Status(BaseModel):
-    """What `redod status --json` prints. `uptime` in seconds, `memory` in bytes (resident)."""
+    """What `redod status --json` prints. `uptime` in seconds, `memory` in bytes (resident).
+
+    `longest_pause`: seconds for which Python's collector has held everybody up at a time, at most.
+    """
 
     pid: int
     version: str
@@ -73,6 +76,7 @@ class Status(BaseModel):
     workspaces: list[WorkspaceStatus]
     files: int
     memory: int
+    longest_pause: float
 
 
 def redod(context: Context) -> Attendant | None:
@@ -216,6 +220,7 @@ def _status(context: Context) -> Status:
         ],
         files=len(engine.graph),
         memory=_memory(),
+        longest_pause=collector.longest if (collector := context.daemon.collector) is not None else 0.0,
     )
 
 

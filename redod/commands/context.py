@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
+from redod.collector import Collector
 from redod.commands.usage import USAGE
 from redod.engine.client import Setting
 from redod.engine.engine import Engine
@@ -43,6 +44,7 @@ class Daemon(Protocol):
     """Monotonic clock, in seconds."""
 
     services: Supervisor
+    collector: Collector | None
 
     def stop(self, link: Link, *, keep_services: bool = False) -> None:
         """End the server; the client is answered last."""

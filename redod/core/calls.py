@@ -134,6 +134,7 @@ def _complete(world: World, call: Call) -> None:
     if call.owner is not None:
         owner = call.owner
         call.over = True
+        call.newest = None
         call.session.calls.discard(call)
         owner.ahead = None
         world.to_begin.append(owner)

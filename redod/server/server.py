@@ -9,6 +9,7 @@ import socket
 import time
 from asyncio import AbstractEventLoop
 
+from redod.collector import Collector
 from redod.commands.context import Attendant, Context, HelpAsked
 from redod.commands.dispatch import COMMANDS
 from redod.engine.engine import Engine
@@ -35,6 +36,8 @@ class Server:
 
     `own`: what we were born as; None: we are a client's own instance, which ends with its last connection.
     """
+
+    collector: Collector | None = None
 
     def __init__(
         self, loop: AbstractEventLoop, listener: socket.socket, place: Place, engine: Engine, idle: float | None,
@@ -101,8 +104,7 @@ class Server:
         if not self._keeps_services:
             await self.services.stop_all()
         await self.engine.close()
-        # Ended sessions are cycles of objects, and their logs hold files of the workspaces: whoever asked for the end
-        # may unmount those next.
+        # Whoever asked for the end may unmount the workspaces next: no forgotten object may hold a file there.
         gc.collect()
         for link in self._stopping:
             link.exit(0)

@@ -75,7 +75,7 @@ class Store:
         """
         lock = acquire(workspace.lock, owner)
         collecting = gc.isenabled()
-        # The collector would walk the growing graph again and again, and there is no garbage.
+        # The collector would walk the growing graph again and again, and there is no garbage: not now, not later.
         gc.disable()
         try:
             return cls(workspace, number, graph, lock, observe)
@@ -83,6 +83,7 @@ class Store:
             lock.close()
             raise
         finally:
+            gc.freeze()
             if collecting:
                 gc.enable()
 
