@@ -90,10 +90,11 @@ enum frame_type {
 
 /* The fields of INVOKE. */
 enum tag {
-    PROTOCOL = 1, VERSION, NAME, ARGS, CWD, ENVIRON, UMASK, RLIMITS, DESCRIPTORS, TERMINAL,
-    TAGS = TERMINAL,
+    PROTOCOL = 1, VERSION, NAME, ARGS, CWD, ENVIRON, UMASK, RLIMITS, DESCRIPTORS, TERMINAL, JOBSERVER,
+    TAGS = JOBSERVER,
 };
 enum { LIMITS = 16 };
+enum { DESCRIPTORS_MAX = 5 }; /* 0-2 and those of a jobserver */
 
 static inline void put(unsigned char *place, unsigned bytes, uint64_t value)
 {

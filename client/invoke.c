@@ -1,12 +1,13 @@
 /*
- * The invocation: what the caller gave us (arguments, directory, environment, umask, limits, descriptors 0-2) as the
- * one INVOKE frame of docs/protocol.md, sent without copying what is long. What the server makes of it is not known
- * here.
+ * The invocation: what the caller gave us (arguments, directory, environment, umask, limits, descriptors 0-2, a make's
+ * jobserver) as the one INVOKE frame of docs/protocol.md, sent without copying what is long. What the server makes of it
+ * is not known here.
  */
 
 #include "client.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -94,15 +95,49 @@ static uint32_t get_umask(void)
     return mask;
 }
 
-/* Attaches those of descriptors 0-2 that are open. */
-static void attach_descriptors(struct msghdr *header, char control[CMSG_SPACE(3 * sizeof(int))])
+/* What MAKEFLAGS has behind the last option that names a jobserver, before the variables of make's command line. */
+static const char *named_jobserver(const char *flags)
 {
-    int fds[3], count = 0;
-    struct cmsghdr *rights;
+    static const char *const options[] = {"--jobserver-auth=", "--jobserver-fds="};
+    const char *end = strncmp(flags, "-- ", 3) == 0 ? flags : strstr(flags, " -- "), *found = "";
+
+    for (const char *word = flags; *word && word != end; word++)
+        for (int i = 0; i < 2; i++)
+            if ((word == flags || word[-1] == ' ') && strncmp(word, options[i], strlen(options[i])) == 0)
+                found = word + strlen(options[i]);
+    return found;
+}
+
+/*
+ * The jobserver of the make around us, unless it has none, or has closed it for us (a recipe without a +): then what it
+ * names may be anything. In a script the server knows it all.
+ */
+static bool find_jobserver(int ends[2])
+{
+    const char *flags = getenv("MAKEFLAGS"), *job = getenv("REDO_JOB");
+    struct stat one, other;
+
+    return flags && !(job && *job) && sscanf(named_jobserver(flags), "%d,%d", &ends[0], &ends[1]) == 2 &&
+           fstat(ends[0], &one) == 0 && fstat(ends[1], &other) == 0 && S_ISFIFO(one.st_mode) &&
+           S_ISFIFO(other.st_mode) && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+/* Lists those of descriptors 0-2 that are open, and then those of a jobserver. */
+static int list_descriptors(int fds[DESCRIPTORS_MAX])
+{
+    int count = 0;
 
     for (int fd = 0; fd <= 2; fd++)
         if (standard.open & 1u << fd)
             fds[count++] = fd;
+    return find_jobserver(fds + count) ? count + 2 : count;
+}
+
+static void attach(struct msghdr *header, char control[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))], const int *fds,
+                   int count)
+{
+    struct cmsghdr *rights;
+
     if (count == 0)
         return;
     header->msg_control = control;
@@ -115,13 +150,13 @@ static void attach_descriptors(struct msghdr *header, char control[CMSG_SPACE(3 
 }
 
 /* The descriptors go with the first byte. A server that has closed already may have said why: that is read later. */
-static void send_message(int server, struct message *message)
+static void send_message(int server, struct message *message, const int *fds, int count)
 {
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(3 * sizeof(int))] = {0};
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))] = {0};
     struct msghdr header = {.msg_iov = message->parts, .msg_iovlen = message->count};
     size_t left = message->size + HEAD;
 
-    attach_descriptors(&header, control);
+    attach(&header, control, fds, count);
     for (;;) {
         ssize_t n = sendmsg(server, &header, MSG_NOSIGNAL);
 
@@ -146,6 +181,7 @@ void send_invocation(int server, char **arguments, const char *cwd)
 {
     unsigned char protocol[4], mask[4], limits[16 * LIMITS], descriptors = (unsigned char)standard.open, terminal[5];
     struct message message = {.parts = {{message.heads[0], HEAD}}, .count = 1};
+    int fds[DESCRIPTORS_MAX], count = list_descriptors(fds);
 
     put(protocol, 2, MAJOR);
     put(protocol + 2, 2, MINOR);
@@ -168,6 +204,8 @@ void send_invocation(int server, char **arguments, const char *cwd)
     add_field(&message, RLIMITS, limits, sizeof limits);
     add_field(&message, DESCRIPTORS, &descriptors, 1);
     add_field(&message, TERMINAL, terminal, sizeof terminal);
+    if (count > __builtin_popcount(standard.open))
+        add_field(&message, JOBSERVER, "", 0);
     put_head(message.heads[0], INVOKE, message.size);
-    send_message(server, &message);
+    send_message(server, &message, fds, count);
 }

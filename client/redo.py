@@ -524,7 +524,29 @@ def frame(kind: int, payload: bytes) -> bytes:
     return unsigned(4, len(payload)) + unsigned(1, kind) + payload
 
 
-def invocation(arguments: "list[bytes]", cwd: bytes) -> bytes:
+def find_jobserver() -> "list[int]":
+    """The ends of the jobserver of the make around us, unless it has none, or has closed it for us (a recipe without a
+    +): then what it names may be anything. In a script the server knows it all.
+    """
+    flags, found = posix.environ.get(b"MAKEFLAGS", b""), b""
+    if not flags or posix.environ.get(b"REDO_JOB"):
+        return []
+    for word in flags.split(b" "):
+        option, _, value = word.partition(b"=")
+        if word == b"--":
+            break
+        if option in (b"--jobserver-auth", b"--jobserver-fds"):
+            found = value
+    try:
+        ends = [int(end) for end in found.split(b",")]
+        one, other = [posix.fstat(end) for end in ends]
+    except (ValueError, OSError, OverflowError):
+        return []
+    is_pipe = one.st_mode & 0o170000 == other.st_mode & 0o170000 == 0o010000
+    return ends if is_pipe and (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino) else []
+
+
+def invocation(arguments: "list[bytes]", cwd: bytes, has_jobserver: bool) -> bytes:
     mask = posix.umask(0)
     posix.umask(mask)
     args = b"".join(argument + b"\0" for argument in arguments)
@@ -533,7 +555,7 @@ def invocation(arguments: "list[bytes]", cwd: bytes) -> bytes:
         text = "arguments and environment are longer than %d bytes; name fewer targets at once"
         fail(USAGE, text % ARGUMENTS_MAX)
     columns, rows = Standard.size
-    values = (
+    values = [
         PROTOCOL,
         VERSION.encode(),
         command,
@@ -544,13 +566,14 @@ def invocation(arguments: "list[bytes]", cwd: bytes) -> bytes:
         limits(),
         unsigned(1, sum(1 << fd for fd in Standard.open)),
         unsigned(1, Standard.terminals) + unsigned(2, rows) + unsigned(2, columns),
-    )
+        *[b""] * has_jobserver,
+    ]
     return frame(INVOKE, b"".join(field(tag, value) for tag, value in enumerate(values, 1)))
 
 
-def send_invocation(server: "_socket.socket", message: bytes) -> None:
+def send_invocation(server: "_socket.socket", message: bytes, descriptors: "list[int]") -> None:
     """The descriptors go with the first byte. A server that closed early may have said why: that is read later."""
-    fds = b"".join(fd.to_bytes(4, sys.byteorder) for fd in Standard.open)
+    fds = b"".join(fd.to_bytes(4, sys.byteorder) for fd in descriptors)
     rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds)] if fds else []
     left = memoryview(message)
     try:
@@ -1046,18 +1069,19 @@ def main(arguments: "list[bytes]") -> "NoReturn":
     if command == b"redod":
         without_server(arguments)
     cwd = working_directory()
-    message = invocation(arguments, cwd)
+    jobserver = find_jobserver()
+    message, descriptors = invocation(arguments, cwd, bool(jobserver)), Standard.open + jobserver
     if not wants_private(arguments):
         path, directory = socket_path()
         server = find_server(path, directory, arguments)
-        send_invocation(server, message)
+        send_invocation(server, message, descriptors)
         try:  # noqa: SIM105 - contextlib is an import
             Relay(server, path).run()
         except AloneError:
             pass  # and do as it says
     path, directory = private_path()
     server = start_private_server(path, directory)
-    send_invocation(server, message)
+    send_invocation(server, message, descriptors)
     try:
         Relay(server, path).run()
     except AloneError:

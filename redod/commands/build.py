@@ -11,6 +11,7 @@ from redod.errors import InternalError, RedodError, UsageError
 from redod.session.caller import Caller
 from redod.session.handover import open_stores
 from redod.session.options import BuildOptions
+from redod.session.pools import choose_pool
 
 _LONG = (
     *DISPLAY, "jobs=", "events=", "background=", "timeout=", "keep-going", "xtrace", "verbose", "debug", "shuffle",
@@ -44,16 +45,18 @@ def build(context: Context, names: list[bytes], options: BuildOptions = _DEFAULT
     """Have these names built for the client."""
     targets = context.paths(names)
     engine, setting = context.engine, context.setting()
-    pool = None
+    pool, warning = None, ""
     if context.run is None:
         engine.stores.look_again()
-        if options.jobs is None:
-            pool = engine.pool_of(targets[0], setting)
+        flags = b"" if context.invocation.job_token else context.invocation.variable(b"MAKEFLAGS") or b""
+        pool, warning = choose_pool(engine, targets[0], setting, options.jobs, flags, context.jobserver)
     caller = Caller(
         engine, context.link, setting, context.name, options,
         run=context.run, is_redirected=context.is_redirected, terminal=context.terminal(2), pool=pool,
         stderr=context.stderr,
     )  # fmt: skip
+    if warning:
+        caller.complain(warning)
     try:
         ready = not engine.stores.missing(targets, setting, caller.session)
     except RedodError as error:

@@ -52,7 +52,7 @@ class Daemon(Protocol):
 
 @dataclass(slots=True)
 class Context:
-    """One invocation. `run`: the running job that it belongs to."""
+    """One invocation. `run`: the running job that it belongs to. `jobserver`: that of `Invocation`, for now."""
 
     daemon: Daemon
     invocation: Invocation
@@ -61,6 +61,7 @@ class Context:
     is_redirected: bool
     stderr: int
     """Our descriptor for the client's standard error, closed when the command has been called; -1: it has none."""
+    jobserver: tuple[int, int] | None
 
     @property
     def engine(self) -> Engine:

@@ -28,6 +28,7 @@ class Config(BaseModel):
     console: Annotated[Names, Field(strict=False)] = ()
     goals: Annotated[Names, Field(strict=False)] = ()
     content: bool = False
+    jobserver: Literal["descriptors", "fifo"] = "descriptors"
 
     def has_console(self, name: str) -> bool:
         """Whether the job of this target, relative to the root, gets the terminal. Patterns as in `timeout_of`."""

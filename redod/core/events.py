@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from redod.core.graph import Node
     from redod.core.model import Call, Job, Session, Want
     from redod.core.outcome import Produced
+    from redod.core.tokens import Pool
 
 
 class CallMade(NamedTuple):
@@ -113,6 +114,18 @@ class ChecksumGiven(NamedTuple):
     checksum: bytes
 
 
+class TokenGranted(NamedTuple):
+    """The pool has one token more, as it asked."""
+
+    pool: "Pool"
+
+
+class TokenOffered(NamedTuple):
+    """The pool's jobserver had no token when the pool asked; now there may be one."""
+
+    pool: "Pool"
+
+
 class CallLeft(NamedTuple):
     """The client of this call is gone."""
 
@@ -141,6 +154,6 @@ class Rechecked(NamedTuple):
 Event = (
     CallMade | Observed | ObserveFailed | JobStarted | StartFailed | JobExited | PipeClosed | HoldersReported | TimedOut
     | Examined
-    | Installed | InstallFailed | Created | AlwaysDeclared | ChecksumGiven | CallLeft | SessionCancelled | Rechecked
-    | ServiceChanged
+    | Installed | InstallFailed | Created | AlwaysDeclared | ChecksumGiven | TokenGranted | TokenOffered | CallLeft
+    | SessionCancelled | Rechecked | ServiceChanged
 )  # fmt: skip

@@ -8,6 +8,7 @@ from redod.core.verdicts import Reason
 if TYPE_CHECKING:
     from redod.core.model import Call, Job, Session, Want
     from redod.core.outcome import Outcome
+    from redod.core.tokens import Pool
 
 
 class Observe(NamedTuple):
@@ -112,6 +113,25 @@ class JobEnded(NamedTuple):
     status: int
 
 
+class AskToken(NamedTuple):
+    """Take one more token for the pool from its jobserver: `TokenGranted`, or `TokenOffered` when there may be one."""
+
+    pool: "Pool"
+
+
+class ReturnTokens(NamedTuple):
+    """Give so many of the pool's tokens back to its jobserver."""
+
+    pool: "Pool"
+    number: int
+
+
+class RestPool(NamedTuple):
+    """No job of the pool is left and nobody waits for it: all its tokens but one have to be in its jobserver."""
+
+    pool: "Pool"
+
+
 class EndSession(NamedTuple):
     """Nothing of the session is left."""
 
@@ -121,5 +141,5 @@ class EndSession(NamedTuple):
 Instruction = (
     Observe | StartJob | Examine | Install | Discard | KillJob | Record | Reply | Complain | Remark | ShowJob |
     ShowUnchanged | ShowFailed
-    | Explain | JobEnded | EndSession
+    | Explain | JobEnded | AskToken | ReturnTokens | RestPool | EndSession
 )  # fmt: skip

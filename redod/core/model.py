@@ -188,7 +188,8 @@ class World:
         self.out: list[Instruction] = []
         self.to_advance: deque[Call] = deque()
         self.to_begin: deque[Want] = deque()
-        self.pools: set[Pool] = {self.shared}
+        self.pools: set[Pool] = set()
+        """Those that have jobs, or for which somebody waits."""
 
     def next_epoch(self) -> int:
         self.epoch += 1

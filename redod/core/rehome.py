@@ -1,10 +1,12 @@
 """Moving a running job, with all that its script waits for, to another session that wants it.
 
 The session that started it does not want it any more, so it must not be kept alive by it, and whoever wants it now
-must be able to end it. The job keeps its pool: a token is not taken twice.
+must be able to end it. The job keeps its pool, since a token is not taken twice; but not that of a make, which ends
+with the session.
 """
 
 from redod.core.model import Call, Job, Session, Want, World
+from redod.core.tokens import Pool
 
 
 def rehome(world: World, job: Job, subscriber: Want) -> None:
@@ -12,45 +14,54 @@ def rehome(world: World, job: Job, subscriber: Want) -> None:
     old, new = job.session, subscriber.session
     if old is new:
         return
-    _move_want(job.want, old, new)
+    _move_want(world, job.want, old, new)
     todo = [job]
     while todo:
         here = todo.pop()
-        _move_job(here, new)
+        _move_job(world, here, new)
         calls = list(here.calls)
         while calls:
             call = calls.pop()
-            _move_call(call, old, new)
+            _move_call(world, call, old, new)
             for want in list(call.pending):
                 if want.session is not old or any(waiting.session is old for waiting in want.calls):
                     continue
-                _move_want(want, old, new)
+                _move_want(world, want, old, new)
                 if want.ahead is not None:
                     calls.append(want.ahead)
                 if want.job is not None and want.job.want is want:
                     todo.append(want.job)
-    for pool in world.pools | {job.pool}:
-        pool.rehome(old, new)
+    for pool in list(world.pools):
+        pool.rehome(old, new, _pool(world, pool, new))
 
 
-def _move_job(job: Job, new: Session) -> None:
-    if job in job.pool.holders:
-        job.session.running -= 1
-        new.running += 1
+def _pool(world: World, pool: Pool, new: Session) -> Pool:
+    """The pool for what is moved to the session `new`."""
+    if not pool.borrowed:
+        return pool
+    world.pools.add(new.pool)
+    return new.pool
+
+
+def _move_job(world: World, job: Job, new: Session) -> None:
+    holds = job in job.pool.holders
+    job.pool.give_back(job)
     if job.cancelled:
         job.session.dying -= 1
         new.dying += 1
-    job.session = new
+    job.session, job.pool = new, _pool(world, job.pool, new)
+    if holds:
+        job.pool.take(job)
 
 
-def _move_call(call: Call, old: Session, new: Session) -> None:
+def _move_call(world: World, call: Call, old: Session, new: Session) -> None:
     old.calls.discard(call)
     new.calls.add(call)
-    call.session = new
+    call.session, call.pool = new, _pool(world, call.pool, new)
 
 
-def _move_want(want: Want, old: Session, new: Session) -> None:
+def _move_want(world: World, want: Want, old: Session, new: Session) -> None:
     if old.wants.get(want.node) is want:
         del old.wants[want.node]
         new.wants.setdefault(want.node, want)
-    want.session = new
+    want.session, want.pool = new, _pool(world, want.pool, new)

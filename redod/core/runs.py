@@ -28,9 +28,24 @@ def grant(world: World) -> bool:
                 want = line.pop()
                 if want.state is WantState.QUEUED:
                     _start(world, want)
-        if not pool.lines and pool is not world.shared and not pool.holders:
-            world.pools.discard(pool)
+        if pool.wants_more:
+            pool.asked = True
+            world.tell(do.AskToken(pool))
+        elif pool.borrowed and (number := pool.take_surplus()):
+            # Before anything else: a make looks for its tokens as soon as its recipe, our client, is answered.
+            world.out.insert(0, do.ReturnTokens(pool, number))
     return given
+
+
+def give_up_tokens(world: World) -> None:
+    """Return the tokens that nobody waits for. Not after each step: mostly the next event wants them again."""
+    for pool in list(world.pools):
+        if number := pool.take_surplus():
+            world.tell(do.ReturnTokens(pool, number))
+        if not pool.lines and not pool.holders and all(job.pool is not pool for job in world.jobs.values()):
+            pool.asked = False
+            world.pools.discard(pool)
+            world.tell(do.RestPool(pool))
 
 
 def _resume(world: World, pool: Pool, line: Line) -> None:

@@ -26,12 +26,11 @@ class Scheduler:
     def graph(self) -> Graph:
         return self.world.graph
 
-    def open_session(self, *, jobs: int | None = None, pool: Pool | None = None, keep_going: bool = False) -> Session:
-        """Begin a session. `jobs`: the size of a pool of its own; `pool`: what it draws on else (the shared pool)."""
+    def open_session(self, *, pool: Pool | None = None, keep_going: bool = False) -> Session:
+        """Begin a session. `pool`: what it draws on; None: the shared one."""
         world = self.world
         world.session_count += 1
-        pool = Pool(jobs) if jobs is not None else pool or world.shared
-        session = Session(world.session_count, world.next_epoch(), pool, keep_going)
+        session = Session(world.session_count, world.next_epoch(), pool or world.shared, keep_going)
         world.sessions.add(session)
         return session
 
@@ -73,6 +72,12 @@ class Scheduler:
         out, self.world.out = self.world.out, []
         return out
 
+    def rest(self) -> list[Instruction]:
+        """There is nothing to tell just now: what is to be done with the tokens that nobody has wanted."""
+        runs.give_up_tokens(self.world)
+        out, self.world.out = self.world.out, []
+        return out
+
     def _take(self, event: events.Event) -> None:
         world = self.world
         match event:
@@ -108,6 +113,11 @@ class Scheduler:
                 job.always = True
             case events.ChecksumGiven(job, checksum):
                 job.checksum = checksum
+            case events.TokenGranted(pool):
+                pool.tokens += 1
+                pool.asked = False
+            case events.TokenOffered(pool):
+                pool.asked = False
             case events.CallLeft(call):
                 cancel.leave(world, call)
             case events.SessionCancelled(session):

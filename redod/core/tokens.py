@@ -3,6 +3,10 @@
 A pool has `size` tokens. Whoever waits stands in the line of its session; a line may always have one job running,
 whatever the pool
 holds (the implicit slot of a GNU make jobserver), so sessions cannot starve each other.
+
+A pool is a GNU make jobserver, its own or a make's: each token that the ledger does not have is a byte in the
+jobserver's pipe, or some make in a script has it. As in make, one token is never a byte. A token that comes free goes
+to who waits; only one that nobody wants is returned.
 """
 
 import heapq
@@ -35,12 +39,20 @@ class Line:
 
 
 class Pool:
-    """`size` tokens. `serial`: with one token everything happens strictly in the order asked."""
+    """`size` tokens. `serial`: with one token everything happens strictly in the order asked.
 
-    def __init__(self, size: int) -> None:
+    `borrowed`: the jobserver is that of the make below which the session was started.
+    """
+
+    def __init__(self, size: int, *, borrowed: bool = False) -> None:
         self.size = size
+        self.borrowed = borrowed
+        self.tokens = 1
+        """Those that the ledger has, in the hands of holders or free."""
+        self.asked = False
+        """The shell was asked for one more, and has neither granted nor offered it yet."""
         self.holders: set[Job] = set()
-        """The jobs that hold a token; more than `size` only through implicit slots."""
+        """The jobs that hold a token; more than `tokens` only through implicit slots."""
         self.lines: dict[Session, Line] = {}
         self._sequence = 0
 
@@ -62,7 +74,7 @@ class Pool:
         """The line that may go on now: the first of all while there are tokens, else one whose session runs nothing."""
         if not self.lines:
             return None
-        free = len(self.holders) < self.size
+        free = len(self.holders) < self.tokens
         if len(self.lines) == 1:
             (line,) = self.lines.values()
             if not line:
@@ -77,12 +89,25 @@ class Pool:
                 best = line
         return best
 
-    def rehome(self, old: "Session", new: "Session") -> None:
-        """Move what waits in the line of `old` on behalf of things that belong to `new` now."""
+    @property
+    def wants_more(self) -> bool:
+        """Somebody waits, and the ledger could have another token. Only when `next_line` has found no line to go on."""
+        return bool(self.lines) and not self.asked and self.tokens < self.size
+
+    def take_surplus(self) -> int:
+        """Give up the free tokens that nobody waits for; how many."""
+        surplus = self.tokens - max(1, len(self.holders))
+        if surplus <= 0 or self.lines:
+            return 0
+        self.tokens -= surplus
+        return surplus
+
+    def rehome(self, old: "Session", new: "Session", pool: "Pool") -> None:
+        """Move what waits in the line of `old` on behalf of things that belong to `new` now into its line of `pool`."""
         line = self.lines.get(old)
         if line is None:
             return
-        into = self.line(new)
+        into = pool.line(new)
         into.resuming.extend(call for call in line.resuming if call.session is new)
         line.resuming = deque(call for call in line.resuming if call.session is not new)
         into.wants.extend(entry for entry in line.wants if entry[2].session is new)

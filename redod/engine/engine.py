@@ -50,6 +50,9 @@ from redod.jobs.holders import read_process
 from redod.jobs.leftovers import end_leftovers
 from redod.jobs.process import Order, Spawner, SpawnError
 from redod.jobs.scan import Scan
+from redod.jobserver.jobservers import Jobservers
+from redod.jobserver.makeflags import with_jobserver
+from redod.jobserver.pipe import Pipe
 from redod.readers import Readers
 from redod.store import StoreError
 from redod.store.lock import Owner
@@ -90,6 +93,8 @@ class Engine:
         self.socket = owner.socket
         self._environments = Environments(commands, owner.socket)
         self._tokens: dict[bytes, Run] = {}
+        self.jobservers = Jobservers(loop, owner.socket.removesuffix(b".sock") + b".jobs")
+        self.jobservers.keep(self.scheduler.world.shared)
         self._pools: dict[bytes, Pool] = {}
         """By root, of the workspaces whose `redod.toml` says how many jobs."""
         self.readers = Readers(loop)
@@ -115,8 +120,24 @@ class Engine:
         jobs = self.stores.configs.read(root).jobs
         if jobs is None:
             return self.scheduler.world.shared
-        pool = self._pools.setdefault(root, Pool(jobs))
-        pool.size = jobs
+        pool = self._pools.get(root)
+        if pool is None or pool.size != jobs:
+            if pool is not None:
+                self._give_up(pool)
+            pool = self._pools[root] = Pool(jobs)
+            self.jobservers.keep(pool)
+        return pool
+
+    def _give_up(self, pool: Pool) -> None:
+        """Sessions that run go on with it."""
+        self.jobservers.let_go(pool)
+        if pool not in self.scheduler.world.pools:
+            self.jobservers.rest(pool)
+
+    def borrow(self, jobserver: Pipe, jobs: int) -> Pool:
+        """A pool for one session: what the make around it has, which runs `jobs` at a time."""
+        pool = Pool(jobs, borrowed=True)
+        self.jobservers.lend(pool, jobserver)
         return pool
 
     def run_of_token(self, token: bytes) -> Run | None:
@@ -176,6 +197,8 @@ class Engine:
                 if self._events and time.monotonic() > deadline:
                     self.loop.call_soon(self._pump)
                     return
+            for instruction in self.scheduler.rest():
+                self._obey(instruction)
         except Exception:
             _log.exception("internal error; the server ends")
             self._fail()
@@ -234,10 +257,22 @@ class Engine:
                 outputs.discard(self.runs[job].temporary)
             case do.KillJob(job):
                 self._kill(job)
+            case do.AskToken(pool):
+                self._ask(pool)
+            case do.ReturnTokens(pool, number):
+                self.jobservers.put(pool, number)
+            case do.RestPool(pool):
+                self.jobservers.rest(pool)
             case do.EndSession(session):
+                if session.pool.borrowed:
+                    self.jobservers.close(session.pool)
                 self._on_end.pop(session)()
             case _:
                 assert_never(instruction)
+
+    def _ask(self, pool: Pool) -> None:
+        if self.jobservers.take(pool, lambda: self.post(events.TokenOffered(pool))):
+            self._events.append(events.TokenGranted(pool))
 
     def _observe(self, order: do.Observe) -> events.Event:
         now = time.time_ns()
@@ -277,29 +312,29 @@ class Engine:
         self._set_conditions(run, caller.wishes, home)
         if isinstance(run.starter, OnConsole):
             # Where its output belongs is told after this order.
-            self.loop.call_soon(run.starter.acquire, run, partial(self._begin_on_console, run, home.directory))
+            self.loop.call_soon(run.starter.acquire, run, partial(self._begin_on_console, run, home))
         else:
-            self._events.append(self._begin(run, home.directory))
+            self._events.append(self._begin(run, home))
 
-    def _begin_on_console(self, run: Run, directory: bytes) -> None:
+    def _begin_on_console(self, run: Run, home: OpenWorkspace) -> None:
         if run.job in self.runs and not run.job.cancelled:
-            self.post(self._begin(run, directory))
+            self.post(self._begin(run, home))
         elif isinstance(run.starter, OnConsole):
             run.starter.release(run)
 
-    def _begin(self, run: Run, directory: bytes) -> events.Event:
+    def _begin(self, run: Run, home: OpenWorkspace) -> events.Event:
         job = run.job
         try:
             before = observe(job.node.path)
             # Not the coarse clock: newer kernels give files finer times, which would seem later than the start.
             started = time.time_ns()
-            self._spawn(run, directory)
+            self._spawn(run, home)
         except (SpawnError, CommandError, ObserveError) as error:
             return events.StartFailed(job, str(error))
         except OSError as error:
             is_lack = error.errno in (errno.EMFILE, errno.ENFILE)
             remedy = "; raise the limit (ulimit -n of the server)" if is_lack else ""
-            text = f"cannot make a file for its output in {os.fsdecode(directory)}: {error.strerror}{remedy}"
+            text = f"cannot make a file for its output in {os.fsdecode(home.directory)}: {error.strerror}{remedy}"
             return events.StartFailed(job, text)
         telling.job_started(self.feed, job, run)
         return events.JobStarted(job, before, started)
@@ -327,10 +362,14 @@ class Engine:
         home.jobs += 1
         return home, ""
 
-    def _spawn(self, run: Run, directory: bytes) -> None:
-        capture = run.capture = self._captures.take(directory)
+    def _spawn(self, run: Run, home: OpenWorkspace) -> None:
+        capture = run.capture = self._captures.take(home.directory)
         try:
-            order = self._order(run, run.client, capture.script)
+            by_fifo = self.stores.configs.last(home.root).jobserver == "fifo"
+            # The client has no descriptors of ours to give to a job that it starts.
+            is_ours = not isinstance(run.starter, OnConsole)
+            jobserver = self.jobservers.show(run.job.pool, by_fifo) if is_ours else b""
+            order = self._order(run, run.client, capture.script, jobserver)
             match run.starter:
                 case None:
                     run.process = self.spawner.start(order, run)
@@ -344,7 +383,7 @@ class Engine:
         finally:
             os.close(capture.script)
 
-    def _order(self, run: Run, caller: Client, stdout: int) -> Order:
+    def _order(self, run: Run, caller: Client, stdout: int, jobserver: bytes) -> Order:
         job, dofile, setting = run.job, run.job.dofile, caller.setting
         directory = dofile.target[: len(dofile.target) - len(name_of(b"/" + dofile.target))]
         arguments = (dofile.target, dofile.stem, directory + name_of(run.temporary))
@@ -352,6 +391,9 @@ class Engine:
         argv = dofile_command(dofile.directory, name_of(dofile.path), arguments, caller.flags(nested))
         identity = Identity(run.token, caller.session_id, dofile.target, run.depth + 1, dofile.directory)
         environment = self._environments.make(setting.environment(), identity)
+        if jobserver or b"MAKEFLAGS" in environment:
+            flags = environment.get(b"MAKEFLAGS", b"")
+            environment[b"MAKEFLAGS"] = with_jobserver(flags, job.pool.size, jobserver)
         if run.starter is not None:
             environment[b"REDO_LOG"] = b"0"
         return Order(argv, dofile.directory, environment, setting.umask, stdout, setting.limits)
@@ -504,6 +546,7 @@ class Engine:
         await self.tasks.wait_empty(cut_short=self.is_broken)
         self.stores.close_all()
         self._captures.close_all()
+        self.jobservers.close_all()
         self.spawner.close()
 
 

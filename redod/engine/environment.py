@@ -1,10 +1,8 @@
 """The environment of a script: its caller's, and what the session and the job add."""
 
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-_JOBSERVER = re.compile(rb"(?:^| )(?:--jobserver-(?:auth|fds)=\S*|-j\d*)")
 _NO_PATH = b"/usr/local/bin:/usr/bin:/bin"
 """For a caller without PATH: what sh(1) takes then on Debian, less the current directory."""
 
@@ -55,10 +53,6 @@ class Environments:
         path = environment.get(b"PATH") or _NO_PATH
         if not path.startswith(self._commands + b":"):
             path = self._commands + b":" + path
-        flags = environment.get(b"MAKEFLAGS")
-        if flags is not None and b"-j" in flags:
-            # They name descriptors that a job does not have.
-            environment[b"MAKEFLAGS"] = _JOBSERVER.sub(b"", flags)
         environment[b"PATH"] = path
         environment[b"REDO_LOG"] = b"1"
         environment[b"REDOD_SOCKET"] = self._socket

@@ -68,6 +68,7 @@ class Circumstances(BaseModel):
     limits: Annotated[tuple[Limit, ...], SkipValidation]
     descriptors: Annotated[tuple[int, ...], SkipValidation]
     terminal: Annotated[Terminal, SkipValidation]
+    jobserver: bool = False
 
 
 class Invocation(NamedTuple):
@@ -86,6 +87,8 @@ class Invocation(NamedTuple):
     descriptors: tuple[int, ...]
     """Which of the client's descriptors 0-2 are open, ascending: as many came beside the frame."""
     terminal: Terminal
+    jobserver: bool
+    """The two descriptors of a make's jobserver, which MAKEFLAGS names, came behind those of `descriptors`."""
     args: tuple[bytes, ...]
     """The arguments after the name."""
     environ: bytes
@@ -265,6 +268,11 @@ def _terminal(value: bytes) -> Terminal:
     return Terminal(_bits("terminal", bits), rows, columns)
 
 
+def _jobserver(value: bytes) -> bool:
+    _sized("jobserver", value, 0)
+    return True
+
+
 _PROTOCOL_TAG = 1
 _OWN = {4: "args", 6: "environ"}
 """The fields that calls do not have in common."""
@@ -277,6 +285,7 @@ _KNOWN: dict[int, tuple[str, Callable[[bytes], object]]] = {
     8: ("limits", _limits),
     9: ("descriptors", _descriptors),
     10: ("terminal", _terminal),
+    11: ("jobserver", _jobserver),
 }
 
 

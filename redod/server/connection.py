@@ -25,7 +25,7 @@ _FULL = 256 << 10
 """Bytes that wait to be taken above which the link counts as full."""
 _READ = 64 << 10
 """Bytes that are read at once. For more than 128 KiB malloc(3) would map memory anew each time."""
-_MOST_DESCRIPTORS = 3
+_MOST_DESCRIPTORS = 5
 _CREDENTIALS = struct.Struct("3i")
 _SO_PEERGROUPS = 59
 _MOST_GROUPS = 256
@@ -50,7 +50,7 @@ Accept = Callable[["Connection", Invocation, list[int]], Attendant | None]
 
 
 class Connection:
-    """It is a session's `Link`. `accept` gets each whole invocation with the descriptors 0-2 that came beside it.
+    """It is a session's `Link`. `accept` gets each whole invocation with the descriptors that came beside it.
 
     `patience`: seconds in which the whole INVOKE must have come. `intake`: shared with the server's other connections.
     It takes in what has come when `begin` is called.
@@ -201,7 +201,7 @@ class Connection:
             self._take_descriptors(ancillary)
             if flags & socket.MSG_CTRUNC:
                 raise PeerError(
-                    "more descriptors than 0-2 came, or they could not be received (ulimit -n of the server)"
+                    "more descriptors came than a client sends, or they could not be received (ulimit -n of the server)"
                 )
             if data and not self._ending:
                 self._reader.feed(data)
@@ -230,7 +230,7 @@ class Connection:
                 numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
                 self._descriptors.extend(numbers)
         if len(self._descriptors) > _MOST_DESCRIPTORS:
-            raise PeerError("more descriptors than 0-2 came")
+            raise PeerError("more descriptors came than a client sends")
 
     def _take_frames(self) -> None:
         while self._is_open and not self._ending and (frame := self._reader.next_frame()) is not None:
@@ -260,7 +260,7 @@ class Connection:
 
     def _invoke(self, invocation: Invocation) -> None:
         self._stop_timer()
-        if len(self._descriptors) != len(invocation.descriptors):
+        if len(self._descriptors) != len(invocation.descriptors) + 2 * invocation.jobserver:
             raise PeerError("INVOKE field descriptors: as many descriptors did not come beside it")
         try:
             attendant = self._accept(self, invocation, self._descriptors)

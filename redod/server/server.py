@@ -199,6 +199,7 @@ class Server:
             run,
             is_redirected=run is not None and stderr >= 0 and not _is_stderr_of(run, stderr),
             stderr=stderr,
+            jobserver=(descriptors[-2], descriptors[-1]) if invocation.jobserver else None,
         )
 
     def _connection_closed(self, connection: Connection) -> None:

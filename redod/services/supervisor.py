@@ -131,6 +131,7 @@ class Supervisor:
             raise ServiceError(f"its record or log cannot be written: {error}") from error
         environment = {**order.environment, b"REDOD_SERVICE": record.token.encode()}
         ready = None if pipe is None or condition.descriptor is None else (pipe.theirs, condition.descriptor)
+        self._engine.jobservers.hide()
         try:
             identity = spawn(order._replace(environment=environment, ready=ready), log, self._limiter)
         finally:

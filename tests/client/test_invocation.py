@@ -133,6 +133,52 @@ def test_no_terminal_is_sent_as_zeros(client: Client, serve: Serve) -> None:
     assert heard.fields[wire.TERMINAL] == bytes(5)
 
 
+@pytest.mark.parametrize("flags", ["{}", "k -j4 {} -- V=1", " -j --jobserver-fds=8,9 {}"])
+@pytest.mark.parametrize("option", ["--jobserver-auth", "--jobserver-fds"])
+def test_the_jobserver_of_the_make_around_is_passed(client: Client, serve: Serve, flags: str, option: str) -> None:
+    heard, ends = Recorder(), os.pipe()
+    with serve(heard) as server:
+        named = flags.format(f"{option}={ends[0]},{ends[1]}").encode()
+        environment = {b"REDOD_SOCKET": server.path, b"MAKEFLAGS": named}
+        client.run("redo", env=environment, pass_fds=ends)
+    pipe = os.fstat(ends[0])
+    for end in ends:
+        os.close(end)
+    assert heard.fields[wire.JOBSERVER] == b""
+    assert heard.invocations[0].files[-2:] == [(pipe.st_dev, pipe.st_ino)] * 2
+    assert len(heard.invocations[0].files) == 5
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "", "-j8", "-j4 --jobserver-auth=-2,-2", "--jobserver-auth=fifo:/tmp/x", "--jobserver-auth=0",
+        "-- V=--jobserver-auth={r},{w}",
+        "-j2 -- --jobserver-auth={r},{w}", "--jobserver-auth=1,2", "--jobserver-auth=198,199",
+        "--jobserver-auth={r},{other}", "--jobserver-auth=99999999999999999999,4", "x--jobserver-auth={r},{w}",
+    ],
+)  # fmt: skip
+def test_what_is_no_jobserver_is_not_passed(client: Client, serve: Serve, flags: str) -> None:
+    heard, pipe, other = Recorder(), os.pipe(), os.pipe()
+    with serve(heard) as server:
+        named = flags.format(r=pipe[0], w=pipe[1], other=other[1]).encode()
+        client.run("redo", env={b"REDOD_SOCKET": server.path, b"MAKEFLAGS": named}, pass_fds=(*pipe, *other))
+    for end in (*pipe, *other):
+        os.close(end)
+    assert wire.JOBSERVER not in heard.fields
+    assert len(heard.invocations[0].files) == 3
+
+
+def test_a_script_passes_no_jobserver(client: Client, serve: Serve) -> None:
+    heard, ends = Recorder(), os.pipe()
+    with serve(heard) as server:
+        named = b"--jobserver-auth=%d,%d" % ends
+        client.run("redo", env={b"REDOD_SOCKET": server.path, b"MAKEFLAGS": named, b"REDO_JOB": b"x"}, pass_fds=ends)
+    for end in ends:
+        os.close(end)
+    assert wire.JOBSERVER not in heard.fields
+
+
 def test_5000_arguments_and_megabytes_of_environment_arrive(client: Client, serve: Serve) -> None:
     heard = Recorder()
     args = [b"target-%d" % i for i in range(5000)]

@@ -15,6 +15,8 @@ Scripts are texts in a little language, one action a line, names relative to the
     fail N       ends with status N                die N        ends by signal N
     odd NAME     need NAME, fail if it holds an odd number of bytes
     hold         leaves somebody who holds the completion pipe for a while
+    make N       a make takes up to N tokens from the pool's jobserver, and returns them
+    lose N       the same, and it is killed before it returns them
 """
 
 import random
@@ -31,6 +33,7 @@ from redod.core.outcome import InstallStdout, InstallTemporary, Outcome, Produce
 from redod.core.scheduler import Scheduler
 from redod.core.stamps import Stamp
 from redod.core.states import JobState
+from redod.core.tokens import Pool
 from redod.core.validate import validate
 from redod.core.verdicts import Reason
 from tests.model.filesystem import Files, resolve
@@ -71,6 +74,8 @@ class Process:
     status: int | None = None
     holding: bool = False
     told: bool = False
+    made: int = 0
+    """Tokens that its make has."""
     pipe_open: bool = True
     killed: bool = False
 
@@ -111,6 +116,11 @@ class Simulation:
         self.ran: list[Ran] = []
         self.ended: list[tuple[bytes, int]] = []
         self.most_running = 0
+        """Scripts and what their makes ran, at a time."""
+        self.tokens: dict[Pool, int] = {}
+        """What is in the pools' jobservers."""
+        self.asked = 0
+        """How often a pool asked its jobserver."""
         self.remarks: list[str] = []
         self.complaints: list[str] = []
         self.storage = Storage()
@@ -118,14 +128,20 @@ class Simulation:
         self._events: deque[events.Event] = deque()
         self._clients: dict[Session, Client] = {}
         self._by_job: dict[Job, Process] = {}
+        self._watched: set[Pool] = set()
 
     # What users do.
 
     def start(
-        self, targets: Iterable[bytes], *, force: bool = False, jobs: int | None = None, keep_going: bool = False
-    ) -> Client:
-        """A top-level call."""
-        session = self.scheduler.open_session(jobs=jobs, keep_going=keep_going)
+        self, targets: Iterable[bytes], *, force: bool = False, jobs: int | None = None, lent: int | None = None,
+        keep_going: bool = False,
+    ) -> Client:  # fmt: skip
+        """A top-level call. `lent`: how many tokens the jobserver of the make around it has beside the recipe's own."""
+        pool = Pool(jobs) if jobs is not None else None
+        if lent is not None:
+            pool = Pool(100, borrowed=True)
+            self.tokens[pool] = lent
+        session = self.scheduler.open_session(pool=pool, keep_going=keep_going)
         client = Client(session=session)
         self._clients[session] = client
         call = self.scheduler.call(session, list(targets), force=force, client=client)
@@ -190,6 +206,11 @@ class Simulation:
         if self._events:
             self._step(self._events.popleft())
             return True
+        for instruction in self.scheduler.rest():
+            self._obey(instruction)
+        self._validate()
+        if self._events:
+            return True
         ready = [process for process in self.processes if process.can_go_on]
         if not ready:
             return False
@@ -241,6 +262,14 @@ class Simulation:
                 process = self._by_job.pop(job, None)
                 if process is not None:
                     self.processes.remove(process)
+            case do.AskToken(pool):
+                self._take_token(pool)
+            case do.ReturnTokens(pool, number):
+                self._give_back(pool, number)
+            case do.RestPool(pool):
+                self._watched.discard(pool)
+                if not pool.borrowed:
+                    assert self.tokens.pop(pool, pool.size - 1) <= pool.size - 1
             case do.EndSession(session):
                 client = self._clients.pop(session)
                 client.ended = True
@@ -253,6 +282,28 @@ class Simulation:
             return self.files.stamp(path)
         return self.files.look(path, node.stamp)
 
+    def _count_running(self) -> None:
+        states = [job.state for job in self.scheduler.world.jobs.values()]
+        made = sum(process.made for process in self.processes)
+        self.most_running = max(self.most_running, states.count(JobState.RUNNING) + made)
+
+    def _in_pipe(self, pool: Pool) -> int:
+        return self.tokens.setdefault(pool, pool.size - 1)
+
+    def _take_token(self, pool: Pool) -> None:
+        self.asked += 1
+        if self._in_pipe(pool):
+            self.tokens[pool] -= 1
+            self._events.append(events.TokenGranted(pool))
+        else:
+            self._watched.add(pool)
+
+    def _give_back(self, pool: Pool, number: int) -> None:
+        self.tokens[pool] = self._in_pipe(pool) + number
+        if number and pool in self._watched:
+            self._watched.remove(pool)
+            self._events.append(events.TokenOffered(pool))
+
     def _start(self, job: Job, reason: Reason) -> None:
         self.ran.append(Ran(job.node.path, job.session.number, reason))
         job.node.workspace = WORKSPACE
@@ -263,8 +314,7 @@ class Simulation:
         process = Process(job, parse(script, job.dofile.stem), b"%s.%d.redo.tmp" % (job.node.path, len(self.ran)))
         self.processes.append(process)
         self._by_job[job] = process
-        running = [job for job in self.scheduler.world.jobs.values() if job.state is JobState.RUNNING]
-        self.most_running = max(self.most_running, len(running))
+        self._count_running()
         self._events.append(events.JobStarted(job, self.files.stamp(job.node.path), self.files.clock()))
 
     def _examine(self, job: Job) -> events.Event:
@@ -378,6 +428,15 @@ class Simulation:
                 self._events.append(events.ChecksumGiven(job, b"".join(names) + b":" + process.text))
             case "hold":
                 process.holding = True
+            case "make" | "lose":
+                process.made = min(self._in_pipe(job.pool), int(names[0]))
+                self.tokens[job.pool] -= process.made
+                self._count_running()
+                process.actions.insert(0, [b"made" if verb == "make" else b"lost"])
+            case "made" | "lost":
+                if verb == "made":
+                    self._give_back(job.pool, process.made)
+                process.made = 0
             case "fail":
                 self._exit(process, int(names[0]))
             case "die":

@@ -30,9 +30,12 @@ class Project:
         status, ran = self.simulation.build(*targets, force=force, jobs=jobs, keep_going=keep_going)
         return status, " ".join(name_of(target) for target in ran)
 
-    def start(self, names: str, *, force: bool = False, jobs: int | None = None, keep_going: bool = False) -> Client:
+    def start(
+        self, names: str, *, force: bool = False, jobs: int | None = None, lent: int | None = None,
+        keep_going: bool = False,
+    ) -> Client:  # fmt: skip
         targets = [path(name) for name in names.split()]
-        return self.simulation.start(targets, force=force, jobs=jobs, keep_going=keep_going)
+        return self.simulation.start(targets, force=force, jobs=jobs, lent=lent, keep_going=keep_going)
 
     def until_runs(self, name: str) -> None:
         """Go on until this target's script has been started once more."""

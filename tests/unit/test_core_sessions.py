@@ -134,7 +134,8 @@ def test_a_job_that_takes_too_long_fails_for_all_who_wait_for_it(seed: int) -> N
     project = Project({"a": "need c\nout", "b": "need c\nout", "c": "out"}, seed=seed)
     project.build("a b")
     before = project.read("c")
-    project.write("c.do", "hold\nout")
+    # Long enough for the other to join.
+    project.write("c.do", "parity\n" * 30 + "hold\nout")
     clients = [project.start("a"), project.start("b")]
     project.until_runs("c")
     world = project.simulation.scheduler.world
@@ -239,6 +240,12 @@ def test_parked_jobs_lend_their_tokens(seed: int) -> None:
     project = Project({f"t{number}": f"need t{number + 1}\nout" for number in range(9)}, "t9", seed=seed)
     assert project.build("t0", jobs=1)[0] == 0
     assert project.simulation.most_running == 1
+
+
+@SEEDS
+def test_several_calls_of_one_script_that_wait_for_the_same_target_are_all_answered(seed: int) -> None:
+    project = Project({"a": "fork b b b\nout", "b": "out"}, seed=seed)
+    assert project.build("a", jobs=1) == (0, "a b")
 
 
 def test_a_parked_job_goes_on_before_a_new_one_starts() -> None:
