@@ -184,7 +184,7 @@ def _job(run: Run) -> JobStatus:
         target=_printable(run.job.node.path),
         age=round(now - run.began, 3),
         state=_STATES[run.job.state],
-        pid=run.process.pid if run.process is not None else 0,
+        pid=run.pid,
         session=run.job.session.number,
         exit_status=run.job.exit_status,
         held=round(now - run.ended, 3) if run.is_held and run.ended is not None else None,

@@ -74,6 +74,11 @@ class Run:
         return self.capture.own
 
     @property
+    def pid(self) -> int:
+        """The script's; 0 while it is not known."""
+        return max(0, self.process.pid) if self.process is not None else 0
+
+    @property
     def name(self) -> bytes:
         """`$1`."""
         return self.job.dofile.target

@@ -61,7 +61,7 @@ def job_started(feed: Feed, job: Job, run: "Run") -> None:
         feed.tell(
             events.JobStarted(
                 session=job.session.number, job=job.number, target=show(job.node.path), dofile=show(job.dofile.path),
-                depth=run.depth, pid=run.process.pid if run.process is not None else 0,
+                depth=run.depth, pid=run.pid,
             )
         )  # fmt: skip
 
