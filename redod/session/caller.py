@@ -87,7 +87,9 @@ class Caller:
             style = style._replace(
                 debug=self.debug or self.debug_locks, failures=is_watched and options.pretty and not options.quiet
             )
-            status = self._status_line if is_watched and options.status and not terminal.is_dumb else None
+            # What is printed past us would run into it.
+            has_status = is_watched and options.status and options.log and not terminal.is_dumb
+            status = self._status_line if has_status else None
             self._screen = Screen(engine.loop, link, self.log, style, self._shown, status=status)
         else:
             self.log = run.log

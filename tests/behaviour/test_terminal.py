@@ -158,7 +158,7 @@ def test_in_the_background_there_is_none(held: Project, go: Fifo) -> None:
 
 @pytest.mark.parametrize(
     ("options", "environment"),
-    [(["--no-status"], {}), ([], {"TERM": "dumb"}), ([], {"TERM": ""})],
+    [(["--no-status"], {}), (["--no-log"], {}), ([], {"TERM": "dumb"}), ([], {"TERM": ""})],
 )  # fmt: skip
 def test_there_is_none_where_it_is_not_wanted(
     held: Project, go: Fifo, pids: Fifo, options: list[str], environment: dict[str, str]
