@@ -1,18 +1,23 @@
 """`redo-log`: show again what builds printed."""
 
+import time
 from collections.abc import Iterable
+from functools import partial
 
 from redod.commands.context import Attendant, Context, Errand
 from redod.commands.display import DISPLAY, switch
 from redod.core.paths import relative, show
+from redod.engine.run import Run
 from redod.errors import RedodError, UsageError
 from redod.logs.joblog import JobLog
 from redod.logs.records import Entry
 from redod.logs.replay import replay
 from redod.logs.transcript import Style
+from redod.progress.line import status_line
 from redod.services.tail import Tail
 from redod.session.handover import open_stores
 from redod.session.options import DisplayOptions
+from redod.session.progress import progress_of
 from redod.session.screen import Screen
 
 
@@ -26,16 +31,19 @@ def redo_log(context: Context) -> Attendant | None:
     short = {option.lstrip("-")[0] for option in given if option[2:] not in DISPLAY}
     style = options.style(context.invocation.cwd, context.terminal(1))
     style = style._replace(times="t" in short, debug="d" in short)
-    return _Shown(context, context.paths(names), style, "r" in short, "u" in short, "f" in short)
+    return _Shown(context, context.paths(names), options, style, "r" in short, "u" in short, "f" in short)
 
 
 class _Shown(Errand):
     def __init__(
-        self, context: Context, paths: list[bytes], style: Style, recursive: bool, unchanged: bool, follow: bool
-    ) -> None:
+        self, context: Context, paths: list[bytes], options: DisplayOptions, style: Style,
+        recursive: bool, unchanged: bool, follow: bool,
+    ) -> None:  # fmt: skip
         super().__init__(context, self._start)
         self._paths = paths
+        self._options = options
         self._style = style
+        self._terminal = context.terminal(2)
         self._recursive = recursive
         self._unchanged = unchanged
         self._follow = follow
@@ -58,9 +66,10 @@ class _Shown(Errand):
         self._check_known()
         running = self._running() if self._follow else []
         if running:
-            for log in running:
-                self._root.child(log)
+            for run in running:
+                self._root.child(run.log)
             self._root.give_up()
+            has_status = self._options.status and self._style.terminal and not self._terminal.is_dumb
             self._screen = Screen(
                 engine.loop,
                 context.link,
@@ -69,6 +78,7 @@ class _Shown(Errand):
                 lambda: context.link.exit(0),
                 self._recursive,
                 descriptor=1,
+                status=partial(self._status_line, running[0]) if has_status else None,
             )
             return
         self._replay()
@@ -83,8 +93,19 @@ class _Shown(Errand):
     def _running_paths(self) -> set[bytes]:
         return {job.node.path for job in self._context.engine.runs}
 
-    def _running(self) -> list[JobLog]:
-        runs = {job.node.path: run.log for job, run in self._context.engine.runs.items()}
+    def resized(self, columns: int) -> None:
+        self._terminal.columns = columns
+        if self._screen is not None:
+            self._screen.resized()
+
+    def _status_line(self, run: Run) -> bytes:
+        """How far the build is to which the first of the targets belongs."""
+        seconds = time.monotonic() - run.began
+        progress = progress_of(run.job.session, self._context.invocation.cwd, seconds, is_preparing=False)
+        return status_line(progress, self._terminal.columns, self._options.has_color(self._terminal)).encode()
+
+    def _running(self) -> list[Run]:
+        runs = {job.node.path: run for job, run in self._context.engine.runs.items()}
         return [runs[path] for path in self._paths if path in runs]
 
     def _replay(self) -> None:

@@ -300,8 +300,7 @@ class Caller:
         seconds = self._engine.loop.time() - self._began
         is_preparing = self.preparing is not None and not self.preparing.done()
         progress = progress_of(self.session, self.setting.cwd, seconds, is_preparing)
-        color = self._terminal.is_colored if self._options.color is None else self._options.color
-        return status_line(progress, self._terminal.columns, color).encode()
+        return status_line(progress, self._terminal.columns, self._options.has_color(self._terminal)).encode()
 
     def _close_stderr(self) -> None:
         if self._stderr >= 0:

@@ -27,8 +27,11 @@ class DisplayOptions(BaseModel):
     """Say when a build waits for another one's."""
     debug_pids: bool = False
 
+    def has_color(self, terminal: "Terminal") -> bool:
+        return terminal.is_colored if self.color is None else self.color
+
     def style(self, cwd: bytes, terminal: "Terminal") -> Style:
-        color = terminal.is_colored if self.color is None else self.color
+        color = self.has_color(terminal)
         return Style(
             cwd, terminal=terminal.is_terminal, details=self.details,
             color=color and self.pretty, pretty=self.pretty, pids=self.debug_pids, quiet=self.quiet,

@@ -181,6 +181,19 @@ def test_it_tells_of_another_build_that_is_waited_for(held: Project, go: Fifo, p
     first.communicate()
 
 
+def test_who_follows_a_build_sees_it_too(held: Project, go: Fifo, pids: Fifo) -> None:
+    building = held.start("redo", "-j4")
+    for _ in range(4):
+        pids.receive()
+    with Terminal(held, "redo-log", "-f", "all") as terminal:
+        terminal.wait(lambda lines: has_status(lines) and lines[-1].startswith("[0/5]"))
+        for _ in range(4):
+            go.send()
+        assert terminal.finish() == 0
+        assert terminal.lines == ["redo  all"]
+    finish(building)
+
+
 def test_it_tells_that_it_waits_for_a_token(held: Project, go: Fifo, pids: Fifo) -> None:
     held.write("redod.toml", "jobs = 2\n")
     first = held.start("redo-ifchange", "a", "b")
