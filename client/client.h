@@ -73,9 +73,9 @@ extern int quick_connection; /* where quick.c has sent the invocation already, e
 /* ---- job.c, invoke.c, relay.c ------------------------------------------------------------------------------------ */
 
 const char *working_directory(void);
-void send_invocation(int server, char **arguments, const char *cwd);
+bool send_invocation(int server, char **arguments, const char *cwd);
 pid_t start_job(const unsigned char order[JOB_SIZE], const int beside[JOB_FILES], const sigset_t *mask);
-void relay(int connection, const char *path);
+bool relay(int connection, const char *path, bool sent, bool again);
 
 /* ---- Frames ----------------------------------------------------------------------------------------------------- */
 

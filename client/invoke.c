@@ -149,8 +149,11 @@ static void attach(struct msghdr *header, char control[CMSG_SPACE(DESCRIPTORS_MA
     memcpy(CMSG_DATA(rights), fds, (size_t)count * sizeof(int));
 }
 
-/* The descriptors go with the first byte. A server that has closed already may have said why: that is read later. */
-static void send_message(int server, struct message *message, const int *fds, int count)
+/*
+ * The descriptors go with the first byte. Returns false where the server has closed already; it may have said why: that
+ * is read later.
+ */
+static bool send_message(int server, struct message *message, const int *fds, int count)
 {
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))] = {0};
     struct msghdr header = {.msg_iov = message->parts, .msg_iovlen = message->count};
@@ -161,13 +164,13 @@ static void send_message(int server, struct message *message, const int *fds, in
         ssize_t n = sendmsg(server, &header, MSG_NOSIGNAL);
 
         if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
-            return;
+            return false;
         if (n < 0 && errno != EINTR)
             fail(FAILED, "cannot talk to the server: %s", strerror(errno));
         if (n <= 0)
             continue;
         if ((left -= (size_t)n) == 0)
-            return;
+            return true;
         header.msg_control = NULL;
         header.msg_controllen = 0;
         for (; (size_t)n >= header.msg_iov->iov_len; header.msg_iov++, header.msg_iovlen--)
@@ -177,7 +180,8 @@ static void send_message(int server, struct message *message, const int *fds, in
     }
 }
 
-void send_invocation(int server, char **arguments, const char *cwd)
+/* Returns whether all of it was sent. */
+bool send_invocation(int server, char **arguments, const char *cwd)
 {
     unsigned char protocol[4], mask[4], limits[16 * LIMITS], descriptors = (unsigned char)standard.open, terminal[5];
     struct message message = {.parts = {{message.heads[0], HEAD}}, .count = 1};
@@ -207,5 +211,5 @@ void send_invocation(int server, char **arguments, const char *cwd)
     if (count > __builtin_popcount(standard.open))
         add_field(&message, JOBSERVER, "", 0);
     put_head(message.heads[0], INVOKE, message.size);
-    send_message(server, &message, fds, count);
+    return send_message(server, &message, fds, count);
 }

@@ -101,22 +101,51 @@ static bool wants_private(char **arguments)
 }
 
 /* redod asks a running server and starts none, but for what is no matter of the server's own. */
-static int find_server(const char *path, const char *directory, char **arguments)
+static int start_unless_redod(const char *path, const char *directory, char **arguments)
 {
-    int server = !directory || check_private(directory) ? connect_server(path) : -1;
-
-    if (server >= 0)
-        return server;
     if (strcmp(command, "redod") != 0 || strcmp(arguments[0], "forget") == 0 || strcmp(arguments[0], "gc") == 0)
         return start_server(path, directory);
     print(2, "redod is not running\n", strcmp(arguments[0], "stop") == 0 ? 0 : FAILED);
 }
 
+/* Returns when an instance for this invocation alone is asked for. */
+static void ask_server(char **arguments, const char *cwd)
+{
+    const char *directory, *path = socket_path(&directory);
+    int server = quick_connection;
+    bool sent = server >= 0, again = true;
+
+    do {
+        if (server < 0 && (!directory || check_private(directory)))
+            server = connect_server(path);
+        again = again && server >= 0;
+        if (server < 0)
+            server = start_unless_redod(path, directory, arguments);
+        if (!sent)
+            sent = send_invocation(server, arguments, cwd);
+        if (relay(server, path, sent, again))
+            return;
+        /* Killed while we came, it has not read it: as if nobody had listened. Once, or it might never end. */
+        server = -1;
+        sent = again = false;
+    } while (true);
+}
+
+static void ask_private_server(char **arguments, const char *cwd)
+{
+    const char *path, *directory;
+    int server;
+
+    path = private_path(&directory);
+    server = start_private_server(path, directory);
+    relay(server, path, send_invocation(server, arguments, cwd), false);
+    fail(FAILED, "an instance for this invocation alone asked for another; please report it");
+}
+
 int main(int argc, char **argv)
 {
     char **arguments = argv + (argc > 0);
-    const char *cwd, *path, *directory;
-    int server;
+    const char *cwd;
 
     if (argc > 0 && *argv[0])
         command = basename(argv[0]);
@@ -130,17 +159,7 @@ int main(int argc, char **argv)
     if (strcmp(command, "redod") == 0)
         without_server(arguments);
     cwd = working_directory();
-    if (quick_connection >= 0) {
-        relay(quick_connection, socket_path(&directory));
-    } else if (!wants_private(arguments)) {
-        path = socket_path(&directory);
-        server = find_server(path, directory, arguments);
-        send_invocation(server, arguments, cwd);
-        relay(server, path);
-    }
-    path = private_path(&directory);
-    server = start_private_server(path, directory);
-    send_invocation(server, arguments, cwd);
-    relay(server, path);
-    fail(FAILED, "an instance for this invocation alone asked for another; please report it");
+    if (quick_connection >= 0 || !wants_private(arguments))
+        ask_server(arguments, cwd);
+    ask_private_server(arguments, cwd);
 }

@@ -571,8 +571,10 @@ def invocation(arguments: "list[bytes]", cwd: bytes, has_jobserver: bool) -> byt
     return frame(INVOKE, b"".join(field(tag, value) for tag, value in enumerate(values, 1)))
 
 
-def send_invocation(server: "_socket.socket", message: bytes, descriptors: "list[int]") -> None:
-    """The descriptors go with the first byte. A server that closed early may have said why: that is read later."""
+def send_invocation(server: "_socket.socket", message: bytes, descriptors: "list[int]") -> bool:
+    """The descriptors go with the first byte. False where the server has closed; it may have said why: that is read
+    later.
+    """
     fds = b"".join(fd.to_bytes(4, sys.byteorder) for fd in descriptors)
     rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds)] if fds else []
     left = memoryview(message)
@@ -583,6 +585,7 @@ def send_invocation(server: "_socket.socket", message: bytes, descriptors: "list
     except OSError as error:
         if error.errno not in (errno.EPIPE, errno.ECONNRESET):
             fail(FAILED, b"cannot talk to the server: " + reason(error))
+    return not left
 
 
 # ---- A job that has the terminal
@@ -642,12 +645,21 @@ class AloneError(Exception):
     """The server says that the invocation needs an instance of its own."""
 
 
-class Relay:
-    """Signals and standard input one way, output the other. A signal's frame never goes into the middle of another."""
+class UnreadError(Exception):
+    """The server has gone, and cannot have acted on the invocation: it was not all sent, or not all read."""
 
-    def __init__(self, server: "_socket.socket", path: bytes) -> None:
+
+class Relay:
+    """Signals and standard input one way, output the other. A signal's frame never goes into the middle of another.
+
+    `sent`: the whole invocation was; `again`: it may be sent to another server.
+    """
+
+    def __init__(self, server: "_socket.socket", path: bytes, sent: bool, again: bool) -> None:
         self.server = server
         self.path = path
+        self.sent = sent
+        self.again = again
         self.asked = False  # READ_STDIN came
         self.streaming = False  # and the end was not sent yet
         self.left = memoryview(b"")  # of the STDIN frame on its way
@@ -677,6 +689,10 @@ class Relay:
         """Until the next invocation is sent to die is the right answer again."""
         for number in self.caught:
             _signal.signal(number, _signal.SIG_DFL)
+
+    def leave(self) -> None:
+        self.let_signals_kill()
+        self.server.close()
 
     def on_signal(self, number: int, _frame: object) -> None:
         """Ctrl-C and Ctrl-\\ are also sent to a job of ours, which may do with them what it wants. When it has failed
@@ -751,12 +767,14 @@ class Relay:
         if self.left:
             self.waiting.append(message)
             return
+        self.again = False
         try:  # noqa: SIM105 - contextlib is an import
             self.server.send(message)
         except OSError:
             pass  # the server is gone, and the next read says so
 
     def send_input(self) -> None:
+        self.again = False
         try:
             self.left = self.left[self.server.send(self.left, _socket.MSG_DONTWAIT) :]
         except BlockingIOError:
@@ -815,8 +833,7 @@ class Relay:
         elif kind == EXIT and size == 2 and first == 1:
             die_by(payload[1])
         elif kind == ALONE:
-            self.let_signals_kill()
-            self.server.close()
+            self.leave()
             if size:
                 write_output(2, command + b": " + bytes(payload) + b"\n")
             raise AloneError
@@ -847,7 +864,11 @@ class Relay:
             try:
                 more = self.receive()
             except ConnectionResetError:
-                more = b""
+                more, self.sent = b"", False
+            if not more and self.again and not self.sent:
+                self.leave()
+                raise UnreadError
+            self.again = False
             if not more:
                 fail(FAILED, b"the server ended without an answer; see " + log_path(self.path) + b", then try again")
             data = self.obey_all(data + more)
@@ -1048,15 +1069,32 @@ def wants_private(arguments: "list[bytes]") -> bool:
     return environ.get(b"REDOD") == b"off" or (command == b"redo" and b"--no-daemon" in options)
 
 
-def find_server(path: bytes, directory: bytes, arguments: "list[bytes]") -> "_socket.socket":
+def start_unless_redod(path: bytes, directory: bytes, arguments: "list[bytes]") -> "_socket.socket":
     """`redod` asks a running server and starts none, but for what is no matter of the server's own."""
-    if not directory or check_private(directory):
-        server = connect_server(path)
-        if server is not None:
-            return server
     if command == b"redod" and arguments[0] not in (b"forget", b"gc"):
         say(2, b"redod is not running\n", 0 if arguments[0] == b"stop" else FAILED)
     return start_server(path, directory)
+
+
+def ask_server(arguments: "list[bytes]", message: "tuple[bytes, list[int]]") -> None:
+    """`message`: what is sent, and the descriptors beside it. Return when an instance for this alone is asked for."""
+    path, directory = socket_path()
+    server = connect_server(path) if not directory or check_private(directory) else None
+    if server is not None:
+        try:
+            return ask(server, path, message, again=True)
+        except UnreadError:
+            # Killed while we came: as if nobody had listened. Once, or it might never end.
+            server = connect_server(path)
+    return ask(server or start_unless_redod(path, directory, arguments), path, message, again=False)
+
+
+def ask(server: "_socket.socket", path: bytes, message: "tuple[bytes, list[int]]", again: bool) -> None:
+    """Return when an instance for this invocation alone is asked for."""
+    try:  # noqa: SIM105 - contextlib is an import
+        Relay(server, path, send_invocation(server, *message), again).run()
+    except AloneError:
+        pass  # and do as it says
 
 
 def main(arguments: "list[bytes]") -> "NoReturn":
@@ -1070,22 +1108,13 @@ def main(arguments: "list[bytes]") -> "NoReturn":
         without_server(arguments)
     cwd = working_directory()
     jobserver = find_jobserver()
-    message, descriptors = invocation(arguments, cwd, bool(jobserver)), Standard.open + jobserver
+    message = invocation(arguments, cwd, bool(jobserver)), Standard.open + jobserver
     if not wants_private(arguments):
-        path, directory = socket_path()
-        server = find_server(path, directory, arguments)
-        send_invocation(server, message, descriptors)
-        try:  # noqa: SIM105 - contextlib is an import
-            Relay(server, path).run()
-        except AloneError:
-            pass  # and do as it says
+        ask_server(arguments, message)
     path, directory = private_path()
     server = start_private_server(path, directory)
-    send_invocation(server, message, descriptors)
-    try:
-        Relay(server, path).run()
-    except AloneError:
-        fail(FAILED, b"an instance for this invocation alone asked for another; please report it")
+    ask(server, path, message, again=False)
+    fail(FAILED, b"an instance for this invocation alone asked for another; please report it")
 
 
 command = encode(sys.argv[0]).rpartition(b"/")[2] or b"redo"

@@ -16,7 +16,8 @@
 
 enum { CHUNK = 65536, PAYLOAD_MAX = CHUNK + 1 };
 
-static int server; /* the connection; signal handlers need it, too */
+static int server;     /* the connection; signal handlers need it, too */
+static bool sent_more; /* than the invocation */
 
 /* ---- Standard input, for those who ask -------------------------------------------------------------------------- */
 
@@ -38,6 +39,7 @@ static void send_input(void)
     ssize_t n;
 
     mid_frame = 1;
+    sent_more = true;
     n = send(server, input.frame + input.sent, input.size - input.sent, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n > 0)
         input.sent += (size_t)n;
@@ -108,6 +110,7 @@ static void send_signal(int number)
     put_head(frame, SIGNAL, 1);
     frame[HEAD] = (unsigned char)number;
     signal_waiting = 0;
+    sent_more = true;
     send(server, frame, sizeof frame, MSG_NOSIGNAL);
 }
 
@@ -123,6 +126,7 @@ static void send_size(void)
     put_head(frame, WINSIZE, 4);
     put(frame + HEAD, 2, size.ws_row);
     put(frame + HEAD + 2, 2, size.ws_col);
+    sent_more = true;
     send(server, frame, sizeof frame, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
@@ -377,8 +381,20 @@ static size_t obey_all(const unsigned char *data, size_t size)
     return used;
 }
 
-/* Returns when the server says that the invocation needs an instance of its own. */
-void relay(int connection, const char *path)
+/*
+ * Whether a server that has gone without a word cannot have acted on the invocation: it was not all sent, or (unix(7),
+ * ECONNRESET) not all read.
+ */
+static bool is_unread(bool sent, ssize_t received)
+{
+    return !sent_more && (!sent || (received < 0 && errno == ECONNRESET));
+}
+
+/*
+ * `sent`: the whole invocation was; `again`: it may be sent to another server. Returns true when the server says that
+ * it needs an instance of its own, false when it is to be sent again.
+ */
+bool relay(int connection, const char *path, bool sent, bool again)
 {
     static unsigned char data[2 * (HEAD + PAYLOAD_MAX)];
     size_t size = 0;
@@ -394,16 +410,19 @@ void relay(int connection, const char *path)
         n = receive(data + size, sizeof data - size);
         if (n < 0 && errno == EINTR)
             continue;
+        if (n <= 0 && again && is_unread(sent, n))
+            break;
         if (n <= 0)
             fail(FAILED, "the server ended without an answer; see %s, then try again", log_path(path));
+        again = false;
         size += (size_t)n;
         used = obey_all(data, size);
-        if (told_alone) {
-            let_signals_kill();
-            close(server);
-            return;
-        }
+        if (told_alone)
+            break;
         size -= used;
         memmove(data, data + used, size);
     }
+    let_signals_kill();
+    close(server);
+    return told_alone;
 }

@@ -346,11 +346,12 @@ def close_without_a_word(connection: Connection) -> None:
     connection.receive_invocation()
 
 
-def close_at_once(connection: Connection) -> None:
+def close_after_a_word(connection: Connection) -> None:
+    connection.send(wire.OUTPUT, b"\1")
     connection.raw.recv(1)
 
 
-@pytest.mark.parametrize("talk", [close_without_a_word, close_at_once])
+@pytest.mark.parametrize("talk", [close_without_a_word, close_after_a_word])
 def test_an_end_without_exit_names_the_log(client: Client, serve: Serve, talk: Talk) -> None:
     with serve(talk) as server:
         result = client.run("redo", socket=server.path)

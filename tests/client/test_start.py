@@ -46,7 +46,7 @@ def write_program(path: Path) -> None:
     path.chmod(0o755)
 
 
-def read(reports: Path) -> list[dict[str, Any]]:
+def read_reports(reports: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in reports.read_text().splitlines()]
 
 
@@ -59,7 +59,7 @@ def test_fifty_clients_at_once_start_one_server(install: Client, env: dict[bytes
     clients = [install.start("redo", b"x", env=env) for _ in range(50)]
     outcomes = [(*client.communicate(timeout=PATIENCE), client.returncode) for client in clients]
     assert outcomes == [(b"", b"", 42)] * 50
-    assert len(read(reports)) == 1
+    assert len(read_reports(reports)) == 1
 
 
 def test_the_server_gets_its_socket_and_nothing_else(
@@ -81,7 +81,7 @@ def test_the_server_gets_its_socket_and_nothing_else(
     )  # fmt: skip
     os.close(high_fd)
     os.close(extra_fd)
-    (facts,) = read(reports)
+    (facts,) = read_reports(reports)
     path = socket_of(install, env)
     assert result.returncode == 42
     assert facts["argv"] == ["-I", "-X", "utf8", "-m", "redod", "run"]
@@ -100,7 +100,7 @@ def test_the_server_gets_its_socket_and_nothing_else(
 def test_closed_standard_descriptors_do_not_matter(install: Client, env: dict[bytes, bytes], reports: Path) -> None:
     result = install.run("redo", env=env, preexec_fn=lambda: os.closerange(0, 3))
     assert result.returncode == 42
-    assert read(reports)[0]["fds"] == [0, 1, 2, 3]
+    assert read_reports(reports)[0]["fds"] == [0, 1, 2, 3]
 
 
 def test_the_clients_umask_survives_the_start(install: Client, env: dict[bytes, bytes], tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_outside_a_venv_it_is_the_installers_script(install: Client, env: dict[b
     (install.bindir.parent / "pyvenv.cfg").unlink()
     (install.bindir / "python3").rename(install.bindir / "redod-server")
     assert install.run("redo", env=env).returncode == 42
-    assert read(reports)[0]["argv"] == ["run"]
+    assert read_reports(reports)[0]["argv"] == ["run"]
 
 
 # ---- redod
@@ -170,7 +170,7 @@ def test_redod_run_serves_in_the_foreground(install: Client, env: dict[bytes, by
         second = install.run("redod", b"run", env=env)  # its attempt to connect is the one connection that is served
         assert (second.returncode, second.stderr) == (1, b"redod: redod is already running; redod stop ends it\n")
         server.terminate()
-    (facts,) = read(reports)
+    (facts,) = read_reports(reports)
     assert facts["pid"] == server.pid
     assert facts["argv"] == ["-I", "-X", "utf8", "-m", "redod", "run", "--option"]
     assert facts["environ"]["LISTEN_PID"] == str(server.pid)
@@ -193,14 +193,14 @@ def test_a_socket_that_was_passed_to_redod_run_stays(
         assert server.wait(PATIENCE) == 0
     listening.close()
     assert result.returncode == 42
-    assert read(reports)[0]["environ"]["LISTEN_PID"] == str(server.pid)
+    assert read_reports(reports)[0]["environ"]["LISTEN_PID"] == str(server.pid)
     assert not (tmp_path / "redod").exists()
 
 
 def test_redod_units_needs_no_server(install: Client, env: dict[bytes, bytes], reports: Path, tmp_path: Path) -> None:
     env[b"REDOD_TEST_CONNECTIONS"] = b"0"
     assert install.run("redod", b"units", b"--print", env=env).returncode == 0
-    assert read(reports)[0]["argv"] == ["-I", "-X", "utf8", "-m", "redod", "units", "--print"]
+    assert read_reports(reports)[0]["argv"] == ["-I", "-X", "utf8", "-m", "redod", "units", "--print"]
     assert not (tmp_path / "redod").exists()
 
 
@@ -241,3 +241,22 @@ def test_without_a_venv_the_header_takes_the_servers_interpreter(tmp_path: Path)
     assert missing.stderr == message.encode()
     (tmp_path / "python-of-the-install").symlink_to(sys.executable)
     assert subprocess.run([tmp_path / "redo", "--version"], capture_output=True, check=True).stdout
+
+
+@pytest.mark.parametrize("read", [0, 1, 100])
+def test_a_server_that_ends_before_it_has_read_the_invocation_is_replaced(
+    install: Client, env: dict[bytes, bytes], reports: Path, read: int
+) -> None:
+    """As when it is killed in the moment in which a client comes. A second one would be told of as the first is."""
+    path = socket_of(install, env)
+    os.makedirs(os.path.dirname(path), 0o700)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        listening.settimeout(PATIENCE)
+        client = install.start("redo", b"x", env=env)
+        connection = listening.accept()[0]
+        assert len(connection.recv(read, socket.MSG_WAITALL)) == read
+    connection.close()
+    assert (*client.communicate(timeout=PATIENCE), client.returncode) == (b"", b"", 42)
+    assert len(read_reports(reports)) == 1

@@ -180,7 +180,7 @@ class _Author:
         if chance() < 0.1:
             # Not of those that are edited while it runs: what else it asks for must not depend on the moment.
             lines.append(b"odd " + up + choice(SOURCES[2:]))
-        if index < 5 and self.serial and chance() < 0.1:
+        if index < 5 and self.serial and not self.breaks and chance() < 0.1:
             lines.append(b"redo " + choice(TARGETS[index + 1 :]))
         if chance() < 0.1:
             # No stamp: it does not tell what is behind a link.
