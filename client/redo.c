@@ -33,6 +33,8 @@ static const char redod_usage[] =
     "  run              serve in the foreground, log to standard error\n"
     "  status [--json]  what the server is doing\n"
     "  stop             end the server and its services; --keep-services: only the server\n"
+    "  doctor           what keeps the server from knowing of changes, and what to do\n"
+    "  verify           look at every file that counts as unchanged; status 1: one has changed\n"
     "  subscribe        print what happens in all sessions, a line of JSON for each event\n"
     "  services         the running processes that targets are\n"
     "  service          stop|restart TARGET\n"

@@ -10,6 +10,7 @@ from redod import __version__
 from redod.commands.context import Attendant, Context, Errand
 from redod.commands.query import workspace_around
 from redod.commands.service import redod_service, redod_services
+from redod.commands.watching import redod_doctor, redod_verify
 from redod.core.paths import show
 from redod.core.states import JobState
 from redod.engine.claims import Request
@@ -75,6 +76,9 @@ class Status(BaseModel):
     jobs_run: int
     workspaces: list[WorkspaceStatus]
     files: int
+    watching: str
+    missed: int
+    """Changes that were found by looking again, of which nothing had told."""
     memory: int
     longest_pause: float
 
@@ -90,6 +94,10 @@ def redod(context: Context) -> Attendant | None:
             context.daemon.stop(context.link)
         case (b"stop", b"--keep-services"):
             context.daemon.stop(context.link, keep_services=True)
+        case (b"doctor",):
+            return redod_doctor(context)
+        case (b"verify",):
+            return redod_verify(context)
         case (b"subscribe",):
             return _Subscriber(context)
         case (b"services", *words):
@@ -104,8 +112,9 @@ def redod(context: Context) -> Attendant | None:
             return Errand(context, _gc, context)
         case _:
             raise UsageError(
-                "usage: redod run | status [--json] | stop [--keep-services] | forget | gc | services [--json] |"
-                " subscribe | service stop|restart TARGET | socket | units [--print | --write [DIRECTORY]]"
+                "usage: redod run | status [--json] | doctor | verify | stop [--keep-services] | forget | gc |"
+                " services [--json] | subscribe | service stop|restart TARGET | socket |"
+                " units [--print | --write [DIRECTORY]]"
             )
     return None
 
@@ -219,6 +228,8 @@ def _status(context: Context) -> Status:
             WorkspaceStatus(root=show(workspace.root), targets=workspace.targets) for workspace in engine.stores
         ],
         files=len(engine.graph),
+        watching=engine.watching.state(),
+        missed=engine.watching.missed,
         memory=_memory(),
         longest_pause=collector.longest if (collector := context.daemon.collector) is not None else 0.0,
     )
@@ -230,7 +241,10 @@ def _text(status: Status) -> str:
         f"socket     {status.socket}",
         f"sessions   {status.sessions}",
         f"graph      {status.files} files, {status.jobs_run} jobs run",
+        f"watching   {status.watching}",
     ]
+    if status.missed:
+        lines.append(f"missed     {status.missed} changes, found by looking again; redod verify looks at everything")
     lines += [f"workspace  {workspace.root}: {workspace.targets} targets" for workspace in status.workspaces]
     for job in status.jobs:
         lines.append(f"job        {job.target} ({job.state}, {job.age:.1f} s, pid {job.pid})")

@@ -48,6 +48,7 @@ def build(context: Context, names: list[bytes], options: BuildOptions = _DEFAULT
     pool, warning = None, ""
     if context.run is None:
         engine.stores.look_again()
+        engine.watching.next_turn()
         flags = b"" if context.invocation.job_token else context.invocation.variable(b"MAKEFLAGS") or b""
         pool, warning = choose_pool(engine, targets[0], setting, options.jobs, flags, context.jobserver)
     caller = Caller(

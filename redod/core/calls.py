@@ -26,11 +26,16 @@ def advance(world: World, call: Call) -> None:
                 _complete(world, call)
             return
         node = call.targets[call.position]
-        if _may_be_source(call, node):
+        if not _may_be_source(call, node):
+            call.position += 1
+            _request(world, call, node)
+        elif _is_known(node):
+            call.position += 1
+            warn_if_edited(world, call, node)
+            declare(call, node)
+        else:
             _look(world, call)
             return
-        call.position += 1
-        _request(world, call, node)
 
 
 def _must_wait(call: Call) -> bool:
@@ -49,10 +54,15 @@ def _may_be_source(call: Call, node: Node) -> bool:
     )
 
 
+def _is_known(node: Node) -> bool:
+    """A file that is not ours to make, and is as it was when it was last looked at."""
+    return node.watched and node.kind is not Kind.UNKNOWN and node.stamp is not None and not node.stamp.is_directory
+
+
 def _look(world: World, call: Call) -> None:
     """Look at the next targets together, as long as they may all be sources."""
     for node in call.targets[call.position : call.position + call.batch]:
-        if not _may_be_source(call, node):
+        if not _may_be_source(call, node) or _is_known(node):
             break
         call.looking.append(node)
     call.asked = world.epoch

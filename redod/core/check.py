@@ -5,13 +5,15 @@ see of the disk: `run` returns either a verdict or the paths to observe; the cal
 runs it again. It stops at the first reason to build, because the script that runs then asks for everything else itself.
 """
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 
 from redod.core.dofiles import candidates
-from redod.core.graph import DepKind, Graph, Kind, Node
-from redod.core.paths import name_of
+from redod.core.graph import NO_DOUBTS, Dep, DepKind, Graph, Kind, Node
+from redod.core.paths import directory_of, name_of
+from redod.core.search import passed_over
 from redod.core.settle import settle
 from redod.core.stamps import Moment, Stamp, difference
+from redod.core.suspects import is_watchable, must_be_made, resolve, trust
 from redod.core.verdicts import NEVER_BUILT, Clean, Dirty, Reason, Source, Undecided, Verdict, Why
 
 _BATCH = 1000
@@ -21,12 +23,25 @@ _BATCH = 1000
 class _Frame:
     """One target on the way down."""
 
-    __slots__ = ("better", "deps", "first", "index", "node", "passed_over", "unseen")
+    __slots__ = (
+        "arrivals", "better", "deps", "first", "in_doubt", "index", "node", "passed_over", "recorded", "unseen"
+    )  # fmt: skip
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, arrivals: int) -> None:
         self.node = node
-        self.deps = node.deps
+        self.recorded = node.deps
         """As they were when it was begun with."""
+        self.in_doubt = node.doubts is not None
+        """It was trusted, so only some of its dependencies need be judged."""
+        self.deps: Sequence[Dep] = node.deps
+        """Those to judge."""
+        if node.doubts is NO_DOUBTS:
+            self.deps = ()
+        elif node.doubts is not None:
+            doubts = node.doubts
+            self.deps = [dep for dep in node.deps if dep.node in doubts]
+        self.arrivals = arrivals
+        """The graph's, when it was begun with; -1: scripts that come before its own would not be told of."""
         self.index = -1
         """The dependency to judge next; -1: the target itself."""
         self.unseen: list[bytes] | None = None
@@ -67,11 +82,11 @@ class Check:
         self._outdated = {} if outdated is None else outdated
         """Targets that the session found out of date, each with its version then and the reason: without this memory a
         chain of N targets whose leaf changed would be walked N times."""
-        self._stack = [_Frame(root)]
+        self._stack = [_Frame(root, graph.arrivals)]
         self._results: dict[Node, Verdict | None] = {root: None}
         """None: on the way down, so meeting it again is a loop."""
-        self._seen_absent: set[bytes] = set()
-        """`default*` names, which many targets pass over."""
+        self._seen_absent: dict[bytes, int] = {}
+        """`default*` names, which many targets pass over, and how many arrivals there had been before."""
         self._asked: list[bytes] = []
         self._differs: dict[Node, str] = {}
         """Targets that are not as they were built, with the field of the stamp that tells."""
@@ -80,9 +95,9 @@ class Check:
         """A verdict on the root, or the paths that must be observed before there can be one."""
         while self._stack:
             frame = self._stack[-1]
-            if frame.node.deps is not frame.deps:
+            if frame.node.deps is not frame.recorded:
                 # Another session has built it meanwhile, from things that this check may not have looked at.
-                frame = self._stack[-1] = _Frame(frame.node)
+                frame = self._stack[-1] = _Frame(frame.node, self._graph.arrivals)
             if frame.unseen is None:
                 frame.unseen = self._to_observe(frame)
             if frame.unseen:
@@ -93,6 +108,8 @@ class Check:
                 self._results[frame.node] = verdict
                 if isinstance(verdict, Clean):
                     frame.node.verified = max(frame.node.verified, self._epoch)
+                    if frame.index >= 0:
+                        self._keep(frame)
                 elif isinstance(verdict, Dirty) and frame.node.kind is Kind.TARGET:
                     self._outdated[frame.node] = (frame.node.version, verdict.reason)
                 self._stack.pop()
@@ -116,8 +133,11 @@ class Check:
             if seen[path].leads_to_file:
                 frame.better = path
                 return
+            passed_over(self._graph, path, seen[path], moment)
+            if not is_watchable(seen[path]) or directory_of(path) not in moment.watched:
+                frame.arrivals = -1
             if name_of(path).startswith(b"default."):
-                self._seen_absent.add(path)
+                self._seen_absent[path] = frame.arrivals
 
     def _settle(self, node: Node, stamp: Stamp, moment: Moment) -> None:
         recorded = node.stamp
@@ -127,35 +147,49 @@ class Check:
             self._differs[node] = differs
 
     def _to_observe(self, frame: _Frame) -> list[bytes]:
-        node = frame.node
-        wanted = [node.path] if node.observed < self._epoch else []
-        if node.kind is not Kind.TARGET or node.verified >= self._epoch or self._is_outdated(node):
+        node, epoch = frame.node, self._epoch
+        wanted = [] if node.watched or node.observed >= epoch else [node.path]
+        if node.kind is not Kind.TARGET or node.verified >= epoch or self._is_outdated(node):
             return wanted
-        frame.passed_over = self._passed_over(node)
-        wanted.extend(frame.passed_over)
-        wanted.extend(dep.node.path for dep in node.deps if dep.node.observed < self._epoch)
+        if not frame.in_doubt:
+            frame.passed_over = self._passed_over(frame)
+            wanted.extend(frame.passed_over)
+        wanted.extend([
+            dep.node.path for dep in frame.deps if not dep.node.watched and dep.node.observed < epoch
+        ])  # fmt: skip
         return wanted
 
-    def _passed_over(self, node: Node) -> list[bytes]:
+    def _keep(self, frame: _Frame) -> None:
+        """What was found out holds until something else is heard."""
+        node = frame.node
+        if frame.in_doubt:
+            resolve(node, frame.deps)
+        elif node.watched and node.doubts is None and frame.arrivals == self._graph.arrivals:
+            trust(node)
+
+    def _passed_over(self, frame: _Frame) -> list[bytes]:
+        node = frame.node
         if node.kind is not Kind.TARGET or node.dofile is None:
             return []
         names = []
         for candidate in candidates(node.path):
             if candidate.path == node.dofile.path:
                 break
-            if candidate.path not in self._seen_absent:
+            arrivals = self._seen_absent.get(candidate.path)
+            if arrivals is None:
                 names.append(candidate.path)
+            else:
+                frame.arrivals = min(frame.arrivals, arrivals)
         return names
 
     def _judge(self, frame: _Frame) -> Verdict | None:
         """The verdict on a frame's target; None when another target must be judged first (it is on the stack now)."""
-        node = frame.node
         if frame.index < 0:
             verdict = self._judge_itself(frame)
             if verdict is not None:
                 return verdict
             frame.index = 0
-        deps = node.deps
+        deps = frame.deps
         while frame.index < len(deps):
             dep = deps[frame.index]
             reason: Reason | None
@@ -208,8 +242,12 @@ class Check:
         """Whether a dependency must be judged first; it is then on the stack."""
         if node.kind is not Kind.TARGET or node in self._results:
             return False
+        if node.doubts is NO_DOUBTS and node.watched:
+            node.verified = max(node.verified, self._epoch)
+            self._results[node] = Clean()
+            return False
         self._results[node] = None
-        self._stack.append(_Frame(node))
+        self._stack.append(_Frame(node, self._graph.arrivals))
         return True
 
     def _dependency(self, frame: _Frame, node: Node, version: int) -> Reason | None:
@@ -228,7 +266,7 @@ class Check:
                 return None
         exists = node.stamp is not None and node.stamp.exists
         if node.version == version:
-            if not _must_be_made(node):
+            if not must_be_made(node):
                 return None
             return Reason(Why.DEPENDENCY if exists else Why.ABSENT, node.path)
         if node.kind is Kind.TARGET:
@@ -236,13 +274,3 @@ class Check:
         if not exists:
             return Reason(Why.DOFILE_GONE if node is frame.node.dofile else Why.GONE, node.path)
         return Reason(Why.CHANGED, node.path, self._graph.changes.get(node, ""))
-
-
-def _must_be_made(node: Node) -> bool:
-    """Whether a dependency that never became a target is one that a build would try to make (again)."""
-    if node.kind is Kind.TARGET:
-        return False
-    if node.stamp is None or not node.stamp.exists:
-        return True
-    # The script of a directory that was there before has failed.
-    return node.stamp.is_directory and bool(node.status)

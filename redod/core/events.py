@@ -1,5 +1,6 @@
 """What the shell tells the core. Past tense: these things have happened."""
 
+from collections.abc import Collection, Set
 from typing import TYPE_CHECKING, NamedTuple
 
 from redod.core.stamps import Stamp
@@ -18,11 +19,28 @@ class CallMade(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """What the paths of an `Observe` look like. `now_ns`: the wall clock before, in nanoseconds."""
+    """What the paths of an `Observe` look like. `now_ns`: the wall clock before, in nanoseconds.
+
+    `watched`: those of the paths' directories that were watched before, so that whatever has happened in them since
+    comes as `Heard` or `Lost`, after this.
+    """
 
     subject: "Want | Call"
     stamps: list[Stamp]
     now_ns: int
+    watched: Set[bytes] = frozenset()
+
+
+class Heard(NamedTuple):
+    """Something has happened, or may have, to what these paths name. What, is for the next look to say."""
+
+    paths: Collection[bytes]
+
+
+class Lost(NamedTuple):
+    """What has happened in these directories is not known, and what will happen there will not be told."""
+
+    directories: Collection[bytes]
 
 
 class ObserveFailed(NamedTuple):
@@ -81,10 +99,14 @@ class Examined(NamedTuple):
 
 
 class Installed(NamedTuple):
-    """The output is in place; the target's stamp now."""
+    """The output is in place; the target's stamp now. `is_watched`: as the directories of `Observed`. `content`: a hash
+    that counts as the target's checksum where its script gave none.
+    """
 
     job: "Job"
     stamp: Stamp
+    is_watched: bool = False
+    content: bytes = b""
 
 
 class InstallFailed(NamedTuple):
@@ -152,8 +174,7 @@ class Rechecked(NamedTuple):
 
 
 Event = (
-    CallMade | Observed | ObserveFailed | JobStarted | StartFailed | JobExited | PipeClosed | HoldersReported | TimedOut
-    | Examined
-    | Installed | InstallFailed | Created | AlwaysDeclared | ChecksumGiven | TokenGranted | TokenOffered | CallLeft
-    | SessionCancelled | Rechecked | ServiceChanged
+    CallMade | Heard | Lost | Observed | ObserveFailed | JobStarted | StartFailed | JobExited | PipeClosed
+    | HoldersReported | TimedOut | Examined | Installed | InstallFailed | Created | AlwaysDeclared | ChecksumGiven
+    | TokenGranted | TokenOffered | CallLeft | SessionCancelled | Rechecked | ServiceChanged
 )  # fmt: skip

@@ -4,7 +4,7 @@ It knows what was recorded. It does not know what is true on disk now (see `stam
 built (`scheduler`), or how it is stored (`redod.store`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -66,9 +66,12 @@ class Node:
     __slots__ = (
         "always",
         "checksum",
+        "dependents",
         "deps",
         "dofile",
+        "doubts",
         "kind",
+        "listed",
         "log",
         "observed",
         "path",
@@ -77,6 +80,7 @@ class Node:
         "status",
         "verified",
         "version",
+        "watched",
         "workspace",
     )  # fmt: skip
 
@@ -107,6 +111,15 @@ class Node:
         """The epoch in which `stamp` was last compared with the disk. Not stored."""
         self.verified = 0
         """A session that began in this epoch or before may take the target for up to date. Not stored."""
+        self.watched = False
+        """A change since `stamp` was compared with the disk would have been heard of. This and the rest: not stored."""
+        self.doubts: set[Node] | frozenset[Node] | None = None
+        """See `suspects`: what a target was made from that is not known to be as it was then; None: nothing is known.
+        """
+        self.dependents: Node | set[Node] | None = None
+        """The targets that have `doubts`, if only none, and this file among their dependencies. Derived from those."""
+        self.listed = False
+        """It stands in the graph's `watched`."""
 
     def __repr__(self) -> str:
         return f"<{self.kind.name} {self.path!r} v{self.version}>"
@@ -114,6 +127,10 @@ class Node:
     @property
     def is_target(self) -> bool:
         return self.kind is Kind.TARGET
+
+
+NO_DOUBTS: frozenset[Node] = frozenset()
+"""The one empty set of doubts."""
 
 
 class Graph:
@@ -126,21 +143,33 @@ class Graph:
 
     def __init__(self, first_version: int) -> None:
         self._nodes: dict[bytes, Node] = {}
+        self._in_order: list[Node] = []
+        """The same, so that one can be picked by its number."""
         self._version = first_version
         self.ended_services: set[Node] = set()
         """Targets whose last build started a process that runs no more. Not stored."""
         self.changes: dict[Node, str] = {}
         """By which field of its stamp a file was last seen to have changed. Not stored."""
+        self.watched: dict[bytes, list[Node]] = {}
+        """By directory, the nodes that are or were watched."""
+        self.arrivals = 0
+        """Counts the times when a script may have come that targets had passed over, unless they began to look later.
+        """
 
     def node(self, path: bytes) -> Node:
         """The node of this canonical path; made on first use."""
         found = self._nodes.get(path)
         if found is None:
             found = self._nodes[path] = Node(path)
+            self._in_order.append(found)
         return found
 
     def find(self, path: bytes) -> Node | None:
         return self._nodes.get(path)
+
+    def sample(self, size: int, choose: Callable[[Sequence[Node], int], list[Node]]) -> list[Node]:
+        """Some nodes, `size` at most; `choose` takes so many out of a list."""
+        return choose(self._in_order, min(size, len(self._in_order)))
 
     @property
     def version(self) -> int:

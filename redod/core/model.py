@@ -136,6 +136,8 @@ class Job:
         self.epoch = epoch
         """What it saw was so in this epoch or later."""
         self.first_version = first_version
+        self.arrivals = -1
+        """The graph's, before the search for its script; -1: a script that now comes first would not be told of."""
         """A file whose version is not above this one has not changed since the job began."""
         self.life = Life(JobState.RUNNING, JOB_MOVES)
         self.calls: set[Call] = set()

@@ -6,8 +6,10 @@ from redod.core.model import Job, Want, World
 from redod.core.moves import end_session_if_over, finish, forget, join, reply, show_job, waits_elsewhere
 from redod.core.outcome import NOT_INSTALLED, TIMED_OUT, Failed, InstallTemporary, Produced, decide
 from redod.core.paths import is_below
+from redod.core.search import Search
 from redod.core.stamps import MISSING, Stamp, difference
 from redod.core.states import JobState, WantState
+from redod.core.suspects import distrust, doubt, is_watchable, replace_deps, suspect, watch
 from redod.core.tokens import Line, Pool
 
 NOT_STARTED = 127
@@ -77,6 +79,8 @@ def _start(world: World, want: Want) -> None:
     assert want.reason is not None
     world.job_count += 1
     job = Job(world.job_count, want, want.dofile, world.graph.node(want.dofile.path), world.epoch, world.graph.version)
+    if isinstance(want.walk, Search) and want.walk.is_watched:
+        job.arrivals = want.walk.arrivals
     world.jobs[node] = job
     want.job = job
     want.move(WantState.RUNNING)
@@ -164,15 +168,23 @@ def _known_below(graph: Graph, directory: Node) -> tuple[bytes, ...]:
     return tuple(node.path for node in graph if node.kind in kinds and is_below(node.path, directory.path))
 
 
-def installed(world: World, job: Job, stamp: Stamp) -> None:
-    node = job.node
+def installed(world: World, job: Job, stamp: Stamp, is_watched: bool, content: bytes) -> None:
+    """`is_watched`: what happens to the target from now on will be told."""
+    node, checksum = job.node, job.checksum or content
     node.stamp, node.observed, node.verified = stamp, world.epoch, job.epoch
-    if not (job.checksum and job.checksum == node.checksum):
+    node.watched = False
+    if is_watched and is_watchable(stamp):
+        watch(world.graph, node)
+    if not (checksum and checksum == node.checksum):
         # Without a checksum, identical bytes count as changed: scripts have side effects.
         node.version = world.graph.fresh_version()
+        doubt(node)
     node.kind, node.status = Kind.TARGET, 0
-    node.checksum, node.always = job.checksum, job.always
-    node.dofile, node.deps, node.reason = job.dofile_node, tuple(job.deps.values()), job.want.reason
+    node.checksum, node.always = checksum, job.always
+    node.dofile, node.reason = job.dofile_node, job.want.reason
+    is_settled = not job.always and node not in world.graph.ended_services
+    is_trusted = node.watched and is_settled and job.arrivals == world.graph.arrivals
+    replace_deps(node, tuple(job.deps.values()), trusted=is_trusted)
     job.session.failed.pop(node, None)
     job.session.outdated.pop(node, None)
     world.tell(do.Record(node))
@@ -193,6 +205,8 @@ def _record_failure(world: World, job: Job, status: int, changed: Stamp | None =
     the user.
     """
     node = job.node
+    distrust(node)
+    suspect(node)
     merged: dict[tuple[DepKind, Node], Dep] = {(dep.kind, dep.node): dep for dep in node.deps}
     merged.update(job.deps)
     node.deps, node.dofile, node.status = tuple(merged.values()), job.dofile_node, status

@@ -7,7 +7,7 @@ instructions are handed out. Nothing here waits, looks at the disk or knows the 
 
 from typing import assert_never
 
-from redod.core import calls, cancel, events, runs, wants
+from redod.core import calls, cancel, events, runs, suspects, wants
 from redod.core.graph import DepKind, Graph, Node
 from redod.core.instructions import Instruction
 from redod.core.model import Call, Job, Session, Want, World
@@ -81,9 +81,13 @@ class Scheduler:
     def _take(self, event: events.Event) -> None:
         world = self.world
         match event:
-            case events.Observed(subject, stamps, now_ns):
+            case events.Observed(subject, stamps, now_ns, watched):
                 # Since it was asked for, a session may have begun, which must not take it for its own.
-                self._observed(subject, stamps, Moment(subject.asked, now_ns))
+                self._observed(subject, stamps, Moment(subject.asked, now_ns, watched))
+            case events.Heard(paths):
+                suspects.heard(self.graph, paths)
+            case events.Lost(directories):
+                suspects.lose(self.graph, directories)
             case events.ObserveFailed(subject, text):
                 self._unseen(subject, text)
             case events.CallMade(call):
@@ -102,8 +106,8 @@ class Scheduler:
                 runs.timed_out(world, job, text)
             case events.Examined(job, produced):
                 runs.examined(world, job, produced)
-            case events.Installed(job, stamp):
-                runs.installed(world, job, stamp)
+            case events.Installed(job, stamp, is_watched, content):
+                runs.installed(world, job, stamp, is_watched, content)
             case events.InstallFailed(job, text):
                 runs.install_failed(world, job, text)
             case events.Created(job, paths):
@@ -135,6 +139,7 @@ class Scheduler:
         if has_ended:
             self.graph.ended_services.add(node)
             node.verified = 0
+            suspects.distrust(node)
         else:
             self.graph.ended_services.discard(node)
 

@@ -10,6 +10,7 @@ from redod.core.dofiles import Candidate, candidates
 from redod.core.graph import Graph, Kind, Node
 from redod.core.settle import settle
 from redod.core.stamps import Moment, Stamp
+from redod.core.suspects import is_watchable
 from redod.core.verdicts import FORCED, Clean, Dirty, Source
 
 
@@ -20,11 +21,14 @@ class NoDofile:
 class Search:
     """Looks for the dofile of `node`, one directory at a time, as the disk is now."""
 
-    __slots__ = ("_asked", "_directories", "_graph", "_result", "changed", "node")
+    __slots__ = ("_asked", "_directories", "_graph", "_result", "arrivals", "changed", "is_watched", "node")
 
     def __init__(self, graph: Graph, node: Node) -> None:
         self.node = node
         self.changed: list[Node] = []
+        self.arrivals = graph.arrivals
+        self.is_watched = True
+        """Of a script that comes under one of the names passed over it would be told, that is, counted as arrival."""
         self._graph = graph
         self._directories: Iterator[list[Candidate]] = (
             list(group) for _, group in groupby(candidates(node.path), lambda candidate: candidate.directory)
@@ -46,6 +50,15 @@ class Search:
                     self.changed.append(node)
                 self._result = candidate
                 return
+            self.is_watched &= candidate.directory in moment.watched and is_watchable(stamp)
+            passed_over(self._graph, candidate.path, stamp, moment)
+
+
+def passed_over(graph: Graph, path: bytes, stamp: Stamp, moment: Moment) -> None:
+    """A name was looked at that is no script: if the graph knows the file, it learns that."""
+    node = graph.find(path)
+    if node is not None and node.kind is not Kind.TARGET:
+        settle(graph, node, stamp, moment)
 
 
 class Look:

@@ -1,14 +1,26 @@
 """What an observation means for a file: the only place where a node's kind, stamp and version follow the disk."""
 
 from redod.core.graph import Graph, Kind, Node
+from redod.core.paths import directory_of
 from redod.core.stamps import MISSING, Moment, Stamp, difference, is_hand_edit, settled, source_difference
+from redod.core.suspects import distrust, doubt, is_watchable, suspect, watch
 
 
 def settle(graph: Graph, node: Node, found: Stamp, moment: Moment) -> bool:
     """Bring a node up to what the disk says; whether its record as a target changed and must be stored."""
+    version = node.version
     node.observed = moment.epoch
-    if node.kind is Kind.TARGET:
-        return _settle_target(graph, node, found)
+    is_recorded = (_settle_target if node.kind is Kind.TARGET else _settle_other)(graph, node, found, moment)
+    if node.version != version:
+        doubt(node)
+    if node.observed and moment.watched and is_watchable(found) and directory_of(node.path) in moment.watched:
+        watch(graph, node)
+    elif node.watched:
+        suspect(node)
+    return is_recorded
+
+
+def _settle_other(graph: Graph, node: Node, found: Stamp, moment: Moment) -> bool:
     if node.stamp is None:
         node.version = graph.fresh_version()
     elif differs := source_difference(node.stamp, found):
@@ -25,10 +37,11 @@ def settle(graph: Graph, node: Node, found: Stamp, moment: Moment) -> bool:
     return False
 
 
-def _settle_target(graph: Graph, node: Node, found: Stamp) -> bool:
+def _settle_target(graph: Graph, node: Node, found: Stamp, _: Moment) -> bool:
     recorded = node.stamp
     if recorded is None or not (differs := difference(recorded, found)):
         return False
+    distrust(node)
     if differs == "missing":
         # Forgotten as a file of ours: recreated by hand, it will be a source.
         node.stamp, node.status = MISSING, None

@@ -5,6 +5,7 @@ adapter takes stamps, the core compares them.
 """
 
 import stat
+from collections.abc import Set
 from typing import NamedTuple
 
 
@@ -14,6 +15,7 @@ class Stamp(NamedTuple):
     `mtime_ns` and `ctime_ns` are in nanoseconds since the epoch, `size` in bytes. `referent` is the stamp
     of the file that a symbolic link leads to (`MISSING` for a dangling one). `content` is a hash of the bytes of a file
     whose stamp is racy (taken so soon after the file's own ctime that a later write might leave no trace); else empty.
+    In a workspace where files are compared by content it is always there, after `CERTAIN` or, in a racy stamp, `RACY`.
     """
 
     mtime_ns: int
@@ -46,11 +48,20 @@ class Stamp(NamedTuple):
         return stat.S_ISLNK(self.mode)
 
 
+CERTAIN, RACY = b"=", b"~"
+_DIGEST = 16
+"""Bytes of a content hash."""
+
+
 class Moment(NamedTuple):
-    """When an observation was made: the scheduler's epoch, and the wall clock in nanoseconds, read before."""
+    """When an observation was made: the scheduler's epoch, and the wall clock in nanoseconds, read before.
+
+    `watched`: the directories in which nothing has happened since that would not be told (see `suspects`).
+    """
 
     epoch: int
     now_ns: int
+    watched: Set[bytes] = frozenset()
 
 
 RACY_NS = 20_000_000
@@ -81,16 +92,38 @@ def source_difference(old: Stamp, new: Stamp) -> str:
 
     Of a file with several, making and removing them explains the ctime (a script that does `ln x $3` changes that of x
     in each run, and the number of links is the same afterwards), so it is no change.
-    Two equal stamps of which the older was racy differ when the content does.
+    Two equal stamps of which the older was racy differ when the content does. Where files are compared by content, only
+    that and the rights count.
     """
     named = difference(old, new)
+    if is_by_content(old) and is_by_content(new):
+        is_same = _hash(old) == _hash(new) and _rights(old) == _rights(new)
+        return "" if is_same else named or "content"
     if named:
         return named
     if old.ctime_ns != new.ctime_ns and old.nlink == new.nlink == 1:
         return "ctime"
-    if old.content and new.content and old.content != new.content:
+    if old.content and new.content and _hash(old) != _hash(new):
         return "content"
     return ""
+
+
+def is_by_content(stamp: Stamp) -> bool:
+    """Whether the file is to be compared by its content."""
+    return len(stamp.content) == 1 + _DIGEST and stamp.content.startswith((CERTAIN, RACY))
+
+
+def is_same_look(old: Stamp, new: Stamp) -> bool:
+    """Whether the content that `old` has a hash of is surely what `new`, which has none, was taken of."""
+    return old.content.startswith(CERTAIN) and is_by_content(old) and old._replace(content=b"") == new
+
+
+def _hash(stamp: Stamp) -> bytes:
+    return stamp.content[1:] if is_by_content(stamp) else stamp.content
+
+
+def _rights(stamp: Stamp) -> tuple[int, int, int]:
+    return stamp.mode, stamp.uid, stamp.gid
 
 
 def is_hand_edit(recorded: Stamp, found: Stamp) -> bool:
@@ -112,4 +145,5 @@ def is_racy(stamp: Stamp, now_ns: int) -> bool:
 
 def settled(stamp: Stamp, now_ns: int) -> Stamp:
     """The stamp without its hash, once it is no longer racy: what to keep of a stamp that has been compared."""
-    return stamp._replace(content=b"") if stamp.content and not is_racy(stamp, now_ns) else stamp
+    is_needed = not stamp.content or is_by_content(stamp) or is_racy(stamp, now_ns)
+    return stamp if is_needed else stamp._replace(content=b"")

@@ -6,10 +6,12 @@ that grows with the world.
 
 from collections.abc import Iterator
 
-from redod.core.graph import Kind
+from redod.core.graph import Graph, Kind, Node
 from redod.core.model import Call, Job, Session, Want, World
+from redod.core.paths import directory_of
 from redod.core.search import Look, Search
 from redod.core.states import JobState, WantState
+from redod.core.suspects import dependents_of, is_sound
 
 _OVER = frozenset({WantState.CLEAN, WantState.FAILED, WantState.DROPPED})
 
@@ -164,3 +166,34 @@ def _nodes(world: World) -> None:
         if node.kind in (Kind.SOURCE, Kind.OVERRIDDEN):
             _check(node.stamp is not None and node.stamp.exists, node, "does not exist")
         _check(node.verified <= world.epoch and node.observed <= world.epoch, node, "is of a later epoch")
+    for node in world.graph.ended_services:
+        _check(node.doubts is None, node, "is a service that has ended, and is trusted")
+    _watched(world.graph)
+    for node in world.graph:
+        _doubts(node)
+
+
+def _watched(graph: Graph) -> None:
+    listed = [node for nodes in graph.watched.values() for node in nodes]
+    _check(len(listed) == len(set(listed)), "a node is listed as watched twice")
+    _check(set(listed) == {node for node in graph if node.listed}, "nodes are listed wrongly")
+    for node in graph:
+        if node.watched:
+            _check(node.listed and node in graph.watched[directory_of(node.path)], node, "is watched and not listed")
+            _check(node.stamp is not None, node, "is watched without a stamp")
+
+
+def _doubts(node: Node) -> None:
+    """`doubts` has all that is not sound, and `dependents` is what follows from all doubts."""
+    for dependent in dependents_of(node):
+        depends = dependent.doubts is not None and any(dep.node is node for dep in dependent.deps)
+        _check(depends, node, "has a wrong dependent", dependent)
+    if node.doubts is None:
+        return
+    _check(node.kind is Kind.TARGET and node.status == 0 and not node.always, node, "cannot be trusted")
+    _check(bool(node.doubts) == isinstance(node.doubts, set), node, "has doubts of a wrong type")
+    below = {dep.node for dep in node.deps}
+    _check(node.doubts <= below, node, "doubts what it does not depend on")
+    for dep in node.deps:
+        _check(node in dependents_of(dep.node), node, "is not told of", dep.node)
+        _check(is_sound(dep) or dep.node in node.doubts, node, "does not doubt", dep.node)

@@ -10,6 +10,7 @@ from redod.core.moves import CYCLE, clients_of, finish, join, wait
 from redod.core.paths import relative, show
 from redod.core.search import Look, NoDofile, Search
 from redod.core.states import WantState
+from redod.core.suspects import distrust, suspect
 from redod.core.verdicts import FORCED, NEVER_BUILT, Clean, Dirty, Reason, Source, Undecided, Verdict
 
 _NO_RULE = "no rule to make {name}: neither it nor a dofile for it exists (redo-whichdo lists the names)"
@@ -144,6 +145,8 @@ def _without_dofile(world: World, want: Want) -> None:
     node = want.node
     if node.kind is Kind.TARGET:
         # Its stamp is the recorded one: look at what is there, as at any file that is not ours.
+        distrust(node)
+        suspect(node)
         node.kind, node.stamp, node.status, node.observed = Kind.UNKNOWN, None, None, 0
         node.deps, node.dofile, node.checksum, node.always, node.reason = (), None, b"", False, None
         world.tell(do.Record(node))

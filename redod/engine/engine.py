@@ -26,7 +26,7 @@ from redod.core.graph import Graph, Kind, Node
 from redod.core.model import Call, Job, Session
 from redod.core.moves import clients_of
 from redod.core.outcome import InstallStdout, InstallTemporary, LeaveTarget, Outcome, RemoveTarget
-from redod.core.paths import name_of, relative
+from redod.core.paths import directory_of, name_of, relative
 from redod.core.scheduler import Scheduler
 from redod.core.stamps import MISSING, Moment, Stamp
 from redod.core.states import JobState
@@ -39,6 +39,7 @@ from redod.engine.goals import Goals
 from redod.engine.run import Run
 from redod.engine.stores import OpenWorkspace, Stores
 from redod.engine.tasks import Tasks
+from redod.engine.watching import Watching
 from redod.errors import RedodError
 from redod.files import outputs
 from redod.files.captures import Captures
@@ -103,6 +104,7 @@ class Engine:
         self._captures = Captures()
         self._events: deque[events.Event] = deque()
         self._busy = False
+        self.watching = Watching(loop, self.graph, self.post, lambda: not self._busy)
         self._on_end: dict[Session, Callable[[], None]] = {}
         self._letting_go: TimerHandle | None = None
         self._cleaning: set[asyncio.Task[None]] = set()
@@ -159,9 +161,19 @@ class Engine:
         """Tell the core; at once, unless it is being told something else."""
         if self.is_broken:
             return
+        if isinstance(event, events.CallMade):
+            # Whatever was done before the call was made is known before it is answered.
+            self._events.extend(self.watching.news())
         self._events.append(event)
         if not self._busy:
             self._pump()
+
+    async def catch_up(self) -> None:
+        """Return when the core knows all that has happened until the call."""
+        for event in self.watching.news():
+            self.post(event)
+        while self._busy and not self.is_broken:  # noqa: ASYNC110  (it is for the loop's next turn, not for an event)
+            await asyncio.sleep(0)
 
     async def judge(
         self, nodes: list[Node], outdated: dict[Node, tuple[int, Reason]] | None = None
@@ -173,19 +185,28 @@ class Engine:
         outdated = {} if outdated is None else outdated
         epoch = self.scheduler.world.next_epoch()
         verdicts: dict[Node, Verdict] = {}
+        await self.catch_up()
         deadline = time.monotonic() + SLICE
         for node in nodes:
             check = Check(self.graph, node, epoch, outdated=outdated)
             while isinstance(result := check.run(), list):
                 now = time.time_ns()
-                check.observed(self._stamps(result, now), Moment(epoch, now))
-                if time.monotonic() > deadline:
-                    await asyncio.sleep(0)
-                    deadline = time.monotonic() + SLICE
+                stamps, watched = self._look(result, now)
+                check.observed(stamps, Moment(epoch, now, watched))
+                deadline = await self._let_others(deadline)
             for changed in check.changed:
                 self.stores.record(changed)
             verdicts[node] = result
+            deadline = await self._let_others(deadline)
         return verdicts
+
+    async def _let_others(self, deadline: float) -> float:
+        """Give others a turn after the deadline; the next one."""
+        if time.monotonic() < deadline:
+            return deadline
+        await asyncio.sleep(0)
+        await self.catch_up()
+        return time.monotonic() + SLICE
 
     def _pump(self) -> None:
         self._busy = True
@@ -267,6 +288,7 @@ class Engine:
                 if session.pool.borrowed:
                     self.jobservers.close(session.pool)
                 self._on_end.pop(session)()
+                self.watching.sample_soon()
             case _:
                 assert_never(instruction)
 
@@ -277,21 +299,30 @@ class Engine:
     def _observe(self, order: do.Observe) -> events.Event:
         now = time.time_ns()
         try:
-            return events.Observed(order.subject, self._stamps(order.paths, now, order.until_file), now)
+            stamps, watched = self._look(order.paths, now, order.until_file)
+            return events.Observed(order.subject, stamps, now, watched)
         except ObserveError as error:
             return events.ObserveFailed(order.subject, str(error))
 
-    def _stamps(self, paths: list[bytes], now: int, until_file: bool = False) -> list[Stamp]:
-        find = self.graph.find
-        stamps = []
+    def _look(self, paths: list[bytes], now: int, until_file: bool = False) -> tuple[list[Stamp], set[bytes]]:
+        """What is there, and those of the directories that were watched before."""
+        find, covers = self.graph.find, self.watching.covers
+        stamps: list[Stamp] = []
+        covered: dict[bytes, bool] = {}
+        by_content: dict[bytes, bool] = {}
         for path in paths:
+            directory = directory_of(path)
+            if directory not in covered:
+                covered[directory] = covers(directory)
+                by_content[directory] = self.stores.is_by_content(directory)
             node = find(path)
-            stamps.append(
-                observe(path) if node is None or node.kind is Kind.TARGET else observe_source(path, now, node.stamp)
-            )
+            if node is None or node.kind is Kind.TARGET:
+                stamps.append(observe(path))
+            else:
+                stamps.append(observe_source(path, now, node.stamp, by_content[directory]))
             if until_file and stamps[-1].leads_to_file:
                 break
-        return stamps
+        return stamps, {directory for directory, is_covered in covered.items() if is_covered}
 
     def _start(self, job: Job) -> None:
         asking = clients_of(job.want.calls[0])[0]
@@ -400,6 +431,8 @@ class Engine:
 
     def _examine(self, job: Job) -> events.Event:
         run = self.runs[job]
+        # What the script has done is known to whoever has waited for it.
+        self._events.extend(self.watching.news())
         try:
             produced = outputs.examine(job.node.path, run.temporary, run.stdout)
             run.made = produced.temporary
@@ -408,52 +441,85 @@ class Engine:
             return events.InstallFailed(job, str(error))
 
     def _install(self, job: Job, outcome: Outcome) -> None:
-        run = self.runs[job]
-        if isinstance(outcome, InstallStdout) and os.fstat(run.stdout).st_size > _LARGE:
-            self.tasks.start(self._carry_out, self._install_large, job)
+        if isinstance(outcome, InstallStdout | InstallTemporary) and self._takes_long(job, outcome):
+            self.tasks.start(self._carry_out, self._install_large, job, outcome)
             return
         self._events.append(self._put_in_place(job, outcome))
 
-    async def _install_large(self, job: Job) -> None:
+    def _takes_long(self, job: Job, outcome: InstallStdout | InstallTemporary) -> bool:
+        """A lot must be read or copied. A file that is only renamed is not."""
         run = self.runs[job]
+        if isinstance(outcome, InstallStdout):
+            return os.fstat(run.stdout).st_size > _LARGE
         try:
-            staged = await to_thread(
-                outputs.stage_stdout, job.node.path, run.temporary, run.stdout, run.client.setting.umask
-            )
+            return self._is_by_content(job) and os.lstat(run.temporary).st_size > _LARGE
+        except OSError:
+            # Gone meanwhile, as staging it will tell.
+            return False
+
+    async def _install_large(self, job: Job, outcome: InstallStdout | InstallTemporary) -> None:
+        try:
+            staged = await to_thread(self._stage, job, outcome)
             self.post(self._commit(job, staged))
         except (OutputError, StoreError, ObserveError) as error:
             self.post(events.InstallFailed(job, str(error)))
 
     def _put_in_place(self, job: Job, outcome: Outcome) -> events.Event:
-        run, path = self.runs[job], job.node.path
+        path = job.node.path
         try:
             match outcome:
-                case InstallStdout():
-                    umask = run.client.setting.umask
-                    return self._commit(job, outputs.stage_stdout(path, run.temporary, run.stdout, umask))
-                case InstallTemporary(spared):
-                    outputs.refuse_loss(path, spared)
-                    held = run.process is not None and run.process.leaves_holders
-                    return self._commit(job, outputs.stage_temporary(path, run.temporary, run.made, held))
+                case InstallStdout() | InstallTemporary():
+                    return self._commit(job, self._stage(job, outcome))
                 case RemoveTarget():
+                    # Not looked at afterwards: what another makes there meanwhile must still be told.
+                    is_watched = self._hear_before_look(path)
                     outputs.remove_target(path)
-                    return events.Installed(job, MISSING)
+                    return events.Installed(job, MISSING, is_watched)
                 case LeaveTarget():
-                    return events.Installed(job, observe(path))
+                    is_watched = self._hear_before_look(path)
+                    return events.Installed(job, observe(path), is_watched)
                 case _:
                     raise AssertionError(f"{outcome!r} is nothing to install")
         except (OutputError, StoreError, ObserveError) as error:
             return events.InstallFailed(job, str(error))
+
+    def _stage(self, job: Job, outcome: InstallStdout | InstallTemporary) -> outputs.Staged:
+        """May be called in a thread. Raises OutputError."""
+        run, path = self.runs[job], job.node.path
+        if isinstance(outcome, InstallTemporary):
+            outputs.refuse_loss(path, outcome.spared)
+            held = run.process is not None and run.process.leaves_holders
+            staged = outputs.stage_temporary(path, run.temporary, run.made, held)
+        else:
+            staged = outputs.stage_stdout(path, run.temporary, run.stdout, run.client.setting.umask)
+        return outputs.with_content(staged) if self._is_by_content(job) else staged
+
+    def _is_by_content(self, job: Job) -> bool:
+        home = self.stores.of(job.node)
+        return home is not None and self.stores.configs.last(home.root).content
 
     def _commit(self, job: Job, staged: outputs.Staged) -> events.Event:
         """The intent first, then the rename: after a crash between them the file is known to be ours."""
         workspace = self.stores.of(job.node)
         assert workspace is not None
         workspace.store.intend(job.node.path, staged.stamp)
-        done = outputs.commit(staged)
+        is_watched = False
+
+        def hear() -> None:
+            nonlocal is_watched
+            is_watched = self._hear_before_look(job.node.path)
+
+        done = outputs.commit(staged, hear)
         if done.leftover:
             self.loop.run_in_executor(None, outputs.delete_tree, done.leftover)
-        return events.Installed(job, done.stamp)
+        return events.Installed(job, done.stamp, is_watched, staged.content)
+
+    def _hear_before_look(self, path: bytes) -> bool:
+        """Before a target is looked at that we have put in place: take in the news of that, which are none; whether
+        later news will tell of the target.
+        """
+        self._events.extend(self.watching.news())
+        return self.watching.covers(directory_of(path))
 
     def _end(self, job: Job, status: int) -> None:
         self.on_job_end(job, status)
@@ -548,6 +614,7 @@ class Engine:
         self._captures.close_all()
         self.jobservers.close_all()
         self.spawner.close()
+        self.watching.close()
 
 
 def client(call: Call) -> Client:

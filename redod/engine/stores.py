@@ -232,6 +232,11 @@ class Stores:
         roots = [root for root in self._open if root == directory or is_below(directory, root)]
         return self._open[max(roots, key=len)] if roots else None
 
+    def is_by_content(self, directory: bytes) -> bool:
+        """Whether the sources in it are compared by their content."""
+        workspace = self.below(directory)
+        return workspace is not None and self.configs.last(workspace.root).content
+
     def record(self, node: Node) -> None:
         """Store what the node says, soon."""
         reach("record.before")

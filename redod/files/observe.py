@@ -10,7 +10,7 @@ import stat
 from collections.abc import MutableMapping
 
 from redod.core.paths import show
-from redod.core.stamps import DIRECTORY, MISSING, Stamp, is_racy
+from redod.core.stamps import CERTAIN, DIRECTORY, MISSING, RACY, Stamp, is_racy, is_same_look
 from redod.errors import BadNameError, RedodError
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
@@ -39,15 +39,22 @@ def observe(path: bytes) -> Stamp:
     return _stamp(found, _referent(path) if kind == stat.S_IFLNK else None)
 
 
-def observe_source(path: bytes, now_ns: int, previous: Stamp | None = None) -> Stamp:
+def observe_source(path: bytes, now_ns: int, previous: Stamp | None = None, by_content: bool = False) -> Stamp:
     """Like `observe`, with a hash of the content when the stamp is racy, or `previous` (the recorded one) has a hash.
 
     `now_ns`: the wall clock in nanoseconds, read before. For a symbolic link the hash is of the file that it leads to.
     A stamp that has been compared is to be kept as `settled` gives it, so that the content is hashed only once more.
+    `by_content`: the hash is what the file is compared by, and the stamp only tells whether it must be taken anew.
     """
     stamp = observe(path)
-    if is_racy(stamp, now_ns) or (previous is not None and previous.content):
-        return stamp._replace(content=_content_hash(path, stamp))
+    is_fresh = is_racy(stamp, now_ns)
+    if by_content:
+        if previous is not None and not is_fresh and is_same_look(previous, stamp):
+            return previous
+        digest = content_hash(path, stamp)
+        return stamp._replace(content=(RACY if is_fresh else CERTAIN) + digest) if digest else stamp
+    if is_fresh or (previous is not None and previous.content):
+        return stamp._replace(content=content_hash(path, stamp))
     return stamp
 
 
@@ -121,7 +128,7 @@ def _referent(path: bytes) -> Stamp:
     return DIRECTORY if stat.S_ISDIR(found.st_mode) else _stamp(found, None)
 
 
-def _content_hash(path: bytes, stamp: Stamp) -> bytes:
+def content_hash(path: bytes, stamp: Stamp) -> bytes:
     """16 bytes; empty for what is not a regular file, or cannot be read (then no build of ours reads it either)."""
     if not stat.S_ISREG((stamp.referent or stamp).mode):
         return b""

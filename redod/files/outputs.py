@@ -12,14 +12,14 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Collection, Container, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Container, Iterable
+from dataclasses import dataclass, replace
 from functools import cache
 
 from redod.core.outcome import Produced
 from redod.core.stamps import Stamp
 from redod.failpoints import reach
-from redod.files.observe import ObserveError, observe
+from redod.files.observe import ObserveError, content_hash, observe
 
 _SUFFIX = b".redo.tmp"
 _UNIQUE = 8
@@ -39,11 +39,15 @@ class OutputError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Ready to become the target by `commit`. `path` is beside it; `stamp` will be the target's but for its ctime."""
+    """Ready to become the target by `commit`. `path` is beside it; `stamp` will be the target's but for its ctime.
+
+    `content`: a hash of it, where that was asked for and it is a file.
+    """
 
     target: bytes
     path: bytes
     stamp: Stamp
+    content: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,11 @@ def stage_temporary(target: bytes, temporary: bytes, stamp: Stamp, may_be_held: 
     return Staged(target, temporary, stamp)
 
 
+def with_content(staged: Staged) -> Staged:
+    """The same with its content's hash. Takes as long as reading it."""
+    return replace(staged, content=content_hash(staged.path, staged.stamp))
+
+
 def refuse_loss(target: bytes, spared: Iterable[bytes]) -> None:
     """Raise OutputError when one of these files exists: it would be deleted with the old directory `target`."""
     for path in spared:
@@ -129,8 +138,11 @@ def refuse_loss(target: bytes, spared: Iterable[bytes]) -> None:
             )
 
 
-def commit(staged: Staged) -> Installed:
-    """Rename into place, atomically. Raises OutputError, and then neither the target nor the staged file is touched."""
+def commit(staged: Staged, before_look: Callable[[], None] = lambda: None) -> Installed:
+    """Rename into place, atomically; then call `before_look`, and look at the target.
+
+    Raises OutputError, and then neither the target nor the staged file is touched.
+    """
     leftover = b""
     try:
         try:
@@ -146,6 +158,7 @@ def commit(staged: Staged) -> Installed:
             _unlink(staged.path)
     except OSError as problem:
         raise OutputError(_explain(problem, staged.target)) from problem
+    before_look()
     return Installed(_observe(staged.target, staged.target), leftover)
 
 

@@ -11,6 +11,7 @@ from struct import error as StructError  # noqa: N812  (an exception's name that
 
 from redod.core.graph import Dep, Graph, Kind, Node
 from redod.core.stamps import Stamp, source_difference
+from redod.core.suspects import distrust, suspect
 from redod.core.verdicts import Reason
 from redod.store import StoreError
 from redod.store.recovery import Observe
@@ -78,9 +79,11 @@ class Loading:
         if not _is_same(stamp, node.stamp):
             if self._is_now(node.path, stamp):
                 # Another server, which had the workspace meanwhile, has seen the file change.
+                suspect(node)
                 node.stamp, node.version = stamp, version
             return
         if not node.version:
+            suspect(node)
             node.version = version
         elif version != node.version:
             self._kept[number] = (version, node.version)
@@ -104,6 +107,8 @@ class Loading:
                 self._found.add(node)
                 continue
             self._found.discard(node)
+            if node.watched:
+                suspect(node)
             node.workspace = workspace
             node.kind = _KINDS[kind]
             node.version = version
@@ -175,11 +180,14 @@ def is_blank(node: Node) -> bool:
 
 
 def blank(node: Node) -> None:
-    """Forget what is known of a node but its path."""
+    """Forget what is known of a node but its path, and who depends on it."""
+    distrust(node)
+    suspect(node)
     # Not by hand: a field that is added to Node must not be left behind here.
     fresh = Node(node.path)
     for field in Node.__slots__:
-        setattr(node, field, getattr(fresh, field))
+        if field not in ("dependents", "listed"):
+            setattr(node, field, getattr(fresh, field))
 
 
 def named_by(node: Node) -> Iterator[Node]:

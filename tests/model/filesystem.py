@@ -40,6 +40,8 @@ class Files:
 
     tick: int = 1
     now: int = 1_000_000_000_000
+    touched: list[bytes] = field(default_factory=list)
+    """What whoever watches is to be told of, once for each time that something happens to a name."""
     _inodes: dict[bytes, Inode] = field(default_factory=dict)
     _number: int = 10
 
@@ -54,6 +56,7 @@ class Files:
         found = self._inodes.get(path)
         if in_place and found is not None and self.is_regular(path):
             now = self.clock()
+            self.touched.append(path)
             found.content, found.edition = content, found.edition + 1
             found.stamp = found.stamp._replace(mtime_ns=now, ctime_ns=now, size=len(content))
         else:
@@ -68,6 +71,8 @@ class Files:
         found = self._inodes[to]
         if self._inodes.get(path) is not found:
             found.stamp = found.stamp._replace(ctime_ns=self.clock(), nlink=found.stamp.nlink + 1)
+            # Inotify would not tell: what is written through a link that was made since the last look is missed.
+            self.touched.append(to)
             self._put(path, found)
 
     def link(self, path: bytes) -> None:
@@ -82,6 +87,7 @@ class Files:
 
     def remove(self, path: bytes) -> None:
         found = self._inodes.pop(path, None)
+        self.touched.append(path)
         if found is not None and not found.stamp.is_directory:
             found.stamp = found.stamp._replace(ctime_ns=self.clock(), nlink=found.stamp.nlink - 1)
 
@@ -95,6 +101,7 @@ class Files:
             moved.stamp._replace(ctime_ns=self.clock()),
             moved.edition + (moved.stamp.nlink == 1),
         )
+        self.touched.append(old)
         self._put(new, self._inodes.pop(old))
 
     def change(self, path: bytes, *, mtime_ns: int | None = None, mode: int | None = None) -> None:
@@ -105,6 +112,7 @@ class Files:
             stamp = stamp if mtime_ns is None else stamp._replace(mtime_ns=mtime_ns)
             found.stamp = stamp if mode is None else stamp._replace(mode=stat.S_IFREG | mode)
             found.edition += 1
+            self.touched.append(path)
 
     def wait(self) -> None:
         """Nothing happens for so long that what follows can be told from what was."""
@@ -171,7 +179,7 @@ class Files:
 
     def copy(self) -> "Files":
         twins = {found: Inode(found.content, found.stamp, found.to, found.edition) for found in self._inodes.values()}
-        return replace(self, _inodes={path: twins[inode] for path, inode in self._inodes.items()})
+        return replace(self, _inodes={path: twins[inode] for path, inode in self._inodes.items()}, touched=[])
 
     def _made(self, content: bytes, mode: int, size: int, to: bytes = b"") -> Inode:
         now = self.clock()

@@ -30,6 +30,7 @@ from redod.core import instructions as do
 from redod.core.graph import Graph, Kind
 from redod.core.model import Call, Job, Session
 from redod.core.outcome import InstallStdout, InstallTemporary, Outcome, Produced, RemoveTarget
+from redod.core.paths import directory_of
 from redod.core.scheduler import Scheduler
 from redod.core.stamps import Stamp
 from redod.core.states import JobState
@@ -39,6 +40,8 @@ from redod.core.verdicts import Reason
 from tests.model.filesystem import Files, resolve
 from tests.model.storage import WORKSPACE, Storage
 
+_LOSSES = 0.02
+"""How likely it is, each time, that something happens to all watches instead."""
 _COMMITS = 0.03
 """The share of steps before which the gathered results are committed."""
 
@@ -103,9 +106,13 @@ def parse(script: bytes, stem: bytes) -> list[list[bytes]]:
 class Simulation:
     """`seed` decides what happens next wherever several things could. `validated`: the share of steps after which
     the invariants are checked, which takes longer than the step.
+
+    `watched`: directories. What happens to names in them is told, also twice, and sometimes of others, too.
     """
 
-    def __init__(self, files: Files, *, seed: int = 0, jobs: int = 2, validated: float = 1.0) -> None:
+    def __init__(
+        self, files: Files, *, seed: int = 0, jobs: int = 2, validated: float = 1.0, watched: Iterable[bytes] = ()
+    ) -> None:
         self.files = files
         self.random = random.Random(seed)
         self.jobs = jobs
@@ -125,6 +132,7 @@ class Simulation:
         self.complaints: list[str] = []
         self.storage = Storage()
         self.observations = 0
+        self.watched = frozenset(watched)
         self._events: deque[events.Event] = deque()
         self._clients: dict[Session, Client] = {}
         self._by_job: dict[Job, Process] = {}
@@ -145,6 +153,7 @@ class Simulation:
         client = Client(session=session)
         self._clients[session] = client
         call = self.scheduler.call(session, list(targets), force=force, client=client)
+        self._hear()
         self._events.append(events.CallMade(call))
         return client
 
@@ -211,6 +220,8 @@ class Simulation:
         self._validate()
         if self._events:
             return True
+        if self.watched and self.random.random() < 0.1:
+            self._hear()
         ready = [process for process in self.processes if process.can_go_on]
         if not ready:
             return False
@@ -230,7 +241,8 @@ class Simulation:
         match instruction:
             case do.Observe(subject, paths):
                 self.observations += len(paths)
-                self._events.append(events.Observed(subject, [self._look(path) for path in paths], self.files.now))
+                stamps = [self._look(path) for path in paths]
+                self._events.append(events.Observed(subject, stamps, self.files.now, self.watched))
             case do.StartJob(job, reason):
                 self._start(job, reason)
             case do.Examine(job):
@@ -276,6 +288,24 @@ class Simulation:
             case _:
                 assert_never(instruction)
 
+    def lose(self) -> None:
+        """What has happened until now is not told."""
+        self.files.touched.clear()
+        self._events.append(events.Lost(self.watched))
+
+    def _hear(self) -> None:
+        """Tell what has happened since the last time, before anything else is told."""
+        told = [path for path in self.files.touched if directory_of(path) in self.watched]
+        self.files.touched.clear()
+        if not self.watched:
+            return
+        if self.random.random() < _LOSSES:
+            self.lose()
+        elif told or self.random.random() < 0.1:
+            known = [*told, *self.files]
+            more = self.random.choices(known, k=self.random.randint(1, 3)) if self.random.random() < 0.5 else []
+            self._events.append(events.Heard([*told, *more]))
+
     def _look(self, path: bytes) -> Stamp:
         node = self.graph.find(path)
         if node is None or node.kind is Kind.TARGET:
@@ -319,6 +349,7 @@ class Simulation:
 
     def _examine(self, job: Job) -> events.Event:
         process, stamp = self._by_job[job], self.files.stamp
+        self._hear()
         return events.Examined(job, Produced(len(process.stdout), stamp(process.temporary), stamp(job.node.path)))
 
     def _install(self, job: Job, outcome: Outcome) -> events.Event:
@@ -340,7 +371,8 @@ class Simulation:
                 files.remove(path)
             case _:
                 pass
-        return events.Installed(job, files.stamp(path))
+        self._hear()
+        return events.Installed(job, files.stamp(path), directory_of(path) in self.watched)
 
     def _commit(self, process: Process) -> None:
         """The intent first, then the rename (which does nothing between two names of one file)."""
@@ -482,6 +514,7 @@ class Simulation:
         client = Client(process=process, tolerance=tolerance)
         call = self.scheduler.call(job.session, paths, force=force, job=job, client=client)
         process.calls.add(call)
+        self._hear()
         self._events.append(events.CallMade(call))
         return call
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from redod.core import check as checks
-from redod.core import moves, runs, settle, stamps
+from redod.core import moves, runs, settle, stamps, suspects
 from redod.core.check import Check
-from redod.core.graph import Dep, DepKind, Node
+from redod.core.graph import NO_DOUBTS, Dep, DepKind, Node
 from redod.core.model import Job, World
 from redod.core.stamps import Stamp
 from redod.core.tokens import Pool
@@ -100,6 +100,36 @@ def recover_nothing_after_a_kill(patch: Patch) -> None:
     patch.setattr(storage, "recover", lambda *arguments: [])
 
 
+def hear_of_no_script(patch: Patch) -> None:
+    patch.setattr(suspects, "_script_came", lambda graph, path: None)
+
+
+def lose_a_watch_and_go_on(patch: Patch) -> None:
+    patch.setattr(suspects, "lose", lambda graph, directories: None)
+
+
+def doubt_only_the_next_target(patch: Patch) -> None:
+    original = suspects.doubt
+
+    def doubt(node: Node) -> None:
+        if not node.is_target:
+            original(node)
+
+    for module in (suspects, settle, runs):
+        patch.setattr(module, "doubt", doubt)
+
+
+def resolve_all_doubts(patch: Patch) -> None:
+    def resolve(node: Node, judged: object) -> None:
+        node.doubts = None if node.doubts is None else NO_DOUBTS
+
+    patch.setattr(checks, "resolve", resolve)
+
+
+def trust_whatever_was_built(patch: Patch) -> None:
+    patch.setattr(suspects, "is_sound", lambda dep: True)
+
+
 def give_a_token_too_many(patch: Patch) -> None:
     original = Pool.__init__
     patch.setattr(Pool, "__init__", lambda pool, size: original(pool, size + 1))
@@ -109,7 +139,8 @@ MUTANTS: list[Break] = [
     ignore_ifcreate, ignore_the_dofile, ignore_late_sources, ignore_mode_bits, ignore_missing_targets,
     ignore_the_ctime_of_sources, ignore_what_racy_sources_hold, ignore_edits_of_targets, ignore_better_dofiles,
     forget_always, forget_checksums, keep_the_checksum_of_an_earlier_build, forget_failures, verify_once_and_for_all,
-    recover_nothing_after_a_kill, give_a_token_too_many,
+    recover_nothing_after_a_kill, give_a_token_too_many, hear_of_no_script, lose_a_watch_and_go_on,
+    doubt_only_the_next_target, resolve_all_doubts, trust_whatever_was_built,
 ]  # fmt: skip
 
 
@@ -148,8 +179,8 @@ def _see_the_same(patch: Patch, old_as: Callable[[Stamp, Stamp], Stamp]) -> None
 def _before_installing(patch: Patch, change: Callable[[Job], None]) -> None:
     original = runs.installed
 
-    def installed(world: World, job: Job, stamp: Stamp) -> None:
+    def installed(world: World, job: Job, stamp: Stamp, is_watched: bool, content: bytes) -> None:
         change(job)
-        original(world, job, stamp)
+        original(world, job, stamp, is_watched, content)
 
     patch.setattr(runs, "installed", installed)

@@ -1,0 +1,171 @@
+"""Watching, joined to the core: news become events, and now and then files that count as unchanged are looked at.
+
+It owns the watcher, and what is known of its failures. What news mean, the core decides (`redod.core.suspects`).
+"""
+
+import logging
+import os
+import random
+import time
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Iterable
+
+from redod.core import events
+from redod.core.dofiles import candidates
+from redod.core.graph import Graph, Kind, Node
+from redod.core.paths import show
+from redod.core.stamps import Stamp, difference, source_difference
+from redod.files.observe import ObserveError, observe, observe_source
+from redod.files.watch import News, State, Watcher
+
+SETTING = "REDOD_WATCH"
+"""An environment variable of the server: `off`, or the most directories to watch."""
+_SAMPLE = 16
+"""Files that are looked at after a build though nothing is said to have happened to them: 0.1 ms."""
+_PAUSE = 0.1
+"""Seconds from a build's end to that."""
+_log = logging.getLogger(__name__)
+
+
+class Watching:
+    """`post` takes the news, in the order in which they came. `is_idle`: all that was posted has been taken in."""
+
+    def __init__(
+        self, loop: AbstractEventLoop, graph: Graph, post: Callable[[events.Event], None], is_idle: Callable[[], bool]
+    ) -> None:
+        self._loop = loop
+        self._graph = graph
+        self._post = post
+        self._is_idle = is_idle
+        self._watcher: Watcher | None = None
+        self._cause = ""
+        self._is_planned = False
+        self.missed = 0
+        """How many changes were found of which nothing had told."""
+        setting = os.environ.get(SETTING, "")
+        if setting == "off":
+            self._cause = f"off ({SETTING}=off)"
+            return
+        try:
+            self._watcher = Watcher(int(setting) if setting.isdecimal() else None)
+        except OSError as error:
+            self._cause = f"not possible: {error.strerror}; raise fs.inotify.max_user_instances (sysctl)"
+        else:
+            loop.add_reader(self._watcher.fileno(), self._readable)
+
+    @property
+    def is_on(self) -> bool:
+        return self._watcher is not None
+
+    def next_turn(self) -> None:
+        """A session begins."""
+        if self._watcher is not None:
+            self._watcher.next_turn()
+
+    def covers(self, directory: bytes) -> bool:
+        """Whether news would tell what happens to the files in this directory from now on."""
+        return self._watcher is not None and self._watcher.covers(directory)
+
+    def news(self) -> list[events.Event]:
+        """What has happened until now. Whatever is looked at after this call will be told of by later news."""
+        found = None if self._watcher is None else self._watcher.read()
+        return [] if found is None else _events(found)
+
+    def state(self) -> str:
+        """One line for the user."""
+        watcher = self._watcher
+        if watcher is None:
+            return f"{self._cause}; each check looks at every file"
+        line = f"{watcher.watched} directories"
+        if (lacking := watcher.count(State.NO_ROOM)) > 0:
+            line += f"; {lacking} more cannot be: raise fs.inotify.max_user_watches (sysctl)"
+        if (unseen := watcher.count(State.UNSEEN)) > 0:
+            line += f"; {unseen} are of a kind that cannot be (remote, overlay, FUSE, not readable)"
+        return line + ("; what is there is looked at in each check" if lacking or unseen else "")
+
+    @property
+    def is_degraded(self) -> bool:
+        """Something is looked at in each check that might be watched."""
+        return self._watcher is None or self._watcher.count(State.NO_ROOM) > 0
+
+    def sample_soon(self) -> None:
+        """A build has ended: look at some files, when nobody waits."""
+        if self._watcher is not None and not self._is_planned:
+            self._is_planned = True
+            self._loop.call_later(_PAUSE, self._sample)
+
+    def verify(self, nodes: Iterable[Node]) -> list[tuple[bytes, str]]:
+        """Look at these files as if nothing were known. Those that are not as the graph has them, and how they differ;
+        they will be looked at by the next check.
+        """
+        for event in self.news():
+            self._post(event)
+        found = []
+        for node in nodes:
+            lie = _lie(node)
+            if lie:
+                # Between a change and its event there is a moment.
+                for event in self.news():
+                    self._post(event)
+                lie = _lie(node)
+            if lie:
+                self.missed += 1
+                _log.warning("nothing told that %s has changed: %s", show(lie[0]), lie[1])
+                self._post(events.Heard([lie[0]]))
+                found.append(lie)
+        return found
+
+    def close(self) -> None:
+        if self._watcher is not None:
+            self._loop.remove_reader(self._watcher.fileno())
+            self._watcher.close()
+            self._watcher = None
+
+    def _readable(self) -> None:
+        for event in self.news():
+            self._post(event)
+
+    def _sample(self) -> None:
+        self._is_planned = False
+        if not self._is_idle():
+            self.sample_soon()
+        elif self._watcher is not None:
+            self.verify(self._graph.sample(_SAMPLE, random.sample))
+
+
+def _events(news: News) -> list[events.Event]:
+    found: list[events.Event] = []
+    if news.paths:
+        found.append(events.Heard(news.paths))
+    if news.lost:
+        found.append(events.Lost(news.lost))
+    return found
+
+
+def _lie(node: Node) -> tuple[bytes, str] | None:
+    """What the graph has of this node and is not so: a path, and the difference."""
+    if not node.watched or node.stamp is None:
+        return None
+    try:
+        if differs := _differs(node, node.stamp):
+            return node.path, f"its {differs} is not as it was"
+        if node.doubts is not None and (name := _script_before(node)):
+            return name, f"it comes before the script of {show(node.path)}"
+    except ObserveError as error:
+        return node.path, str(error)
+    return None
+
+
+def _differs(node: Node, stamp: Stamp) -> str:
+    if node.kind is Kind.TARGET:
+        return difference(stamp, observe(node.path))
+    return source_difference(stamp, observe_source(node.path, time.time_ns(), stamp))
+
+
+def _script_before(node: Node) -> bytes:
+    for candidate in candidates(node.path):
+        if node.dofile is None or candidate.path == node.dofile.path:
+            break
+        if observe(candidate.path).leads_to_file:
+            return candidate.path
+    return b""
