@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from itertools import chain
 
-from redod.commands.answer import gently, open_around, send
+from redod.commands.answer import gently, in_order, open_around, send
 from redod.commands.build import build
 from redod.commands.context import Attendant, Context, Errand
 from redod.core.graph import Node
@@ -29,23 +30,31 @@ def redo_affected(context: Context) -> Attendant | None:
 
 async def _list(context: Context, paths: list[bytes], end: bytes) -> None:
     await open_around(context, paths)
-    cwd = context.invocation.cwd
-    lines = [relative(node.path, cwd) + end async for node in affected(context, paths)]
-    await send(context, lines)
+    levels = [await in_order(context, level, end) async for level in affected(context, paths)]
+    await send(context, chain.from_iterable(levels))
 
 
-async def affected(context: Context, paths: list[bytes]) -> AsyncIterator[Node]:
-    """The known targets that depend on the files of these paths, nearest first. Their workspaces are open."""
+async def affected(context: Context, paths: list[bytes]) -> AsyncIterator[set[Node]]:
+    """The known targets that depend on the files of these paths, the nearest first (see `Dependents.above`).
+
+    Their workspaces are open.
+    """
     graph = context.engine.graph
+    dependents = await find_dependents(context)
     scripts = [path for path in paths if name_of(path).endswith(b".do")]
-    dependents, first = Dependents(), []
-    async for node in gently(list(graph)):
-        dependents.add(node)
-        if any(passes_over(node, path) for path in scripts):
-            first.append(node)
+    known = list(graph) if scripts else []
+    first = [node async for node in gently(known) if any(passes_over(node, path) for path in scripts)]
     files = [node for node in map(graph.find, paths) if node is not None]
-    async for node in gently(dependents.above(files, first)):
-        yield node
+    async for level in gently(dependents.above(files, first)):
+        yield level
+
+
+async def find_dependents(context: Context) -> Dependents:
+    """Who depends on what, of all that is known."""
+    made = Dependents()
+    async for _ in gently(chain.from_iterable(map(made.add, list(context.engine.graph)))):
+        pass
+    return made
 
 
 class _Build(Errand):
@@ -72,7 +81,10 @@ class _Build(Errand):
         context = self._context
         await open_around(context, self._paths)
         goals = set(context.engine.goals())
-        wanted = [node.path async for node in affected(context, self._paths) if node in goals] if goals else []
+        wanted: list[bytes] = []
+        if goals:
+            async for level in affected(context, self._paths):
+                wanted += sorted(node.path for node in level & goals)
         if wanted:
             # By now the server has closed its copy of the client's standard error.
             self._builder = build(replace(context, stderr=-1), wanted, BuildOptions(quiet=self._quiet), force=False)

@@ -45,6 +45,11 @@ async def send(context: Context, lines: Iterable[bytes], status: int = 0) -> Non
 
 async def send_names(context: Context, nodes: Iterable[Node], end: bytes) -> None:
     """Send the files' names, relative to the client's directory and sorted."""
+    await send(context, await in_order(context, nodes, end))
+
+
+async def in_order(context: Context, nodes: Iterable[Node], end: bytes) -> Iterator[bytes]:
+    """The files' names, relative to the client's directory and sorted."""
     cwd = context.invocation.cwd
     runs: list[list[bytes]] = [[]]
     async for node in gently(nodes):
@@ -53,7 +58,7 @@ async def send_names(context: Context, nodes: Iterable[Node], end: bytes) -> Non
             runs.append([])
         runs[-1].append(relative(node.path, cwd) + end)
     runs[-1].sort()
-    await send(context, merge(*runs))
+    return merge(*runs)
 
 
 async def open_around(context: Context, paths: list[bytes]) -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from redod.commands.answer import gently, open_around, send
+from redod.commands.affected import find_dependents
+from redod.commands.answer import open_around, send
 from redod.commands.context import Attendant, Context, Errand
 from redod.commands.query import known, script_of
 from redod.core.graph import DepKind, Kind, Node
@@ -28,10 +29,7 @@ async def _answer(context: Context, paths: list[bytes]) -> None:
     nodes = list(dict.fromkeys(known(context, path) for path in paths))
     outdated: dict[Node, tuple[int, Reason]] = {}
     verdicts = await context.engine.judge(nodes, outdated)
-    dependents = Dependents()
-    async for node in gently(list(context.engine.graph)):
-        dependents.add(node)
-    telling = _Telling(context, outdated, dependents)
+    telling = _Telling(context, outdated, await find_dependents(context))
     lines = (line for node in nodes for line in telling.about(node, verdicts[node]))
     await send(context, (line.encode() + b"\n" for line in lines))
 

@@ -9,51 +9,61 @@ from redod.core.dofiles import candidates
 from redod.core.graph import DepKind, Node
 from redod.core.paths import directory_of, is_below
 
+_PIECE = 1000
+"""Dependencies to go through at a time."""
+
 
 def below(roots: Iterable[Node], *, recursive: bool) -> Iterator[Node]:
     """The roots and what they depend on (not on what must not exist), each once. `recursive`: all the way down."""
     todo = list(dict.fromkeys(roots))
     seen = set(todo)
-    depth_one = len(todo)
-    for number, node in enumerate(todo):
-        yield node
-        if number >= depth_one and not recursive:
-            continue
+    yield from todo
+    for node in todo:
         for dep in node.deps:
             if dep.kind is DepKind.IFCHANGE and dep.node not in seen:
                 seen.add(dep.node)
-                # The loop goes on over what is appended.
-                todo.append(dep.node)
+                yield dep.node
+                if recursive:
+                    # The loop goes on over what is appended.
+                    todo.append(dep.node)
 
 
 class Dependents:
     """Which targets depend on a file, be it on its content or on its absence. Derived from the targets added."""
 
+    __slots__ = ("_found",)
+
     def __init__(self) -> None:
         self._found: dict[Node, Node | list[Node]] = {}
         """Most files have one dependent: a list for each would be most of the memory."""
 
-    def add(self, target: Node) -> None:
-        for _, node, _, _ in target.deps:
-            found = self._found.get(node)
-            if found is None:
-                self._found[node] = target
-            elif isinstance(found, list):
-                found.append(target)
-            elif found is not target:
-                self._found[node] = [found, target]
+    def add(self, target: Node) -> Iterator[None]:
+        """To be driven to its end."""
+        for start in range(0, len(target.deps), _PIECE):
+            for _, node, _, _ in target.deps[start : start + _PIECE]:
+                found = self._found.get(node)
+                if found is None:
+                    self._found[node] = target
+                elif isinstance(found, list):
+                    found.append(target)
+                elif found is not target:
+                    self._found[node] = [found, target]
+            yield
 
     def of(self, node: Node) -> list[Node]:
         found = self._found.get(node, [])
         return found if isinstance(found, list) else [found]
 
-    def above(self, files: Iterable[Node], first: Iterable[Node] = ()) -> Iterator[Node]:
-        """The targets that depend on these files, nearest first, then by path. `first`: more that are nearest."""
+    def above(self, files: Iterable[Node], first: Iterable[Node] = ()) -> Iterator[set[Node]]:
+        """The targets that depend on these files: the nearest, then those that depend on them, and so on.
+
+        `first`: more that are nearest.
+        """
         known = set(files)
         level = {target for node in known for target in self.of(node)}.union(first)
         while level := level - known:
             known |= level
-            yield from sorted(level, key=lambda node: node.path)
+            yield level
             level = {target for node in level for target in self.of(node)}
 
 
