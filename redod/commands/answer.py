@@ -72,11 +72,7 @@ async def open_around(context: Context, paths: list[bytes]) -> None:
 
 def _existing(path: bytes) -> bytes:
     """The nearest directory above that there is."""
-    directories: Iterator[bytes] = _upwards(path)
-    return next(directory for directory in directories if os.path.isdir(directory))
-
-
-def _upwards(path: bytes) -> Iterator[bytes]:
-    while path != b"/":
-        path = directory_of(path)
-        yield path
+    directory = directory_of(path)
+    while not os.path.isdir(directory):
+        directory = directory_of(directory)
+    return directory

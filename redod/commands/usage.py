@@ -127,6 +127,7 @@ usage: redod COMMAND
   services         the running processes that targets are
   service          stop|restart TARGET
   forget           start over in this workspace: everything is out of date
+  gc               drop the logs of this workspace's targets that are gone
   socket           print the path of the server's socket
   units            systemd user units for this install
 The redo commands start a server by themselves. redod --version prints the version.

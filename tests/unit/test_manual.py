@@ -15,7 +15,7 @@ from manual.generate import files, main
 from manual.texts import SECTIONS, SUMMARIES
 from manual.usage import parse
 from redod.commands.usage import USAGE
-from tests.client.conftest import NAMES
+from tests.client.conftest import NAMES, SOURCES
 
 PATIENCE = 30.0
 
@@ -38,6 +38,13 @@ def test_every_command_has_a_usage_a_page_and_completions() -> None:
     assert SECTIONS.keys() - {""} <= set(NAMES)
     expected = {f"{name}.{kind}" for name in NAMES for kind in ("1", "bash", "fish")}
     assert set(files()) == expected | {"_redo", "redod.toml.5"}
+
+
+@pytest.mark.parametrize("name", ["redod", "redo-detach"])
+def test_the_clients_print_the_same_usage_where_they_need_no_server(name: str) -> None:
+    for line in USAGE[name.encode()].splitlines():
+        assert any(f'"{line}\\n"' in source.read_text() for source in SOURCES.glob("*.c"))
+        assert f"\n{line}\n" in (SOURCES / "redo.py").read_text().replace('"""\\\n', "\n")
 
 
 def test_a_usage_is_taken_apart_without_loss() -> None:

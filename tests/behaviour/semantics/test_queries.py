@@ -1,5 +1,6 @@
 """The query commands: what is known, told relative to the working directory."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -159,6 +160,17 @@ def test_a_name_of_which_nothing_is_known_is_an_error(native_project: Project, n
     assert (result.returncode, result.stdout) == (1, b"")
     assert b"nothing is known of nothing/here" in result.stderr
     assert list(native_project.path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["redo-targets", "redo-sources", "redo-ood", "redo-affected", "redo-why", "redo-dot"])
+def test_directories_are_names_like_any_other(tree: Project, name: str) -> None:
+    for directory in ("/", "/usr", "..", ".", "none/../.."):
+        result = tree.run(name, directory)
+        assert result.returncode == 0, result.stderr
+    assert (
+        tree.run("redo-why", "/usr").stdout
+        == b"%s is a source\n" % os.path.relpath("/usr", tree.path.resolve()).encode()
+    )
 
 
 @pytest.mark.parametrize("name", ["redo-targets", "redo-sources", "redo-ood"])
