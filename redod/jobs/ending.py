@@ -104,7 +104,7 @@ async def end_holders(pipe: int, grace: float = GRACE) -> None:
     began = loop.time()
     known: set[Identity] = set()
     while True:
-        found = {process.identity for process, _, pipes in await asyncio.to_thread(look) if pipe in pipes}
+        found = {one.process.identity for one in await asyncio.to_thread(look) if pipe in one.pipes}
         force = loop.time() >= began + grace
         refused = {
             one for one in found if (force or one not in known)
@@ -118,8 +118,8 @@ async def end_holders(pipe: int, grace: float = GRACE) -> None:
 
 def find_processes(seen: Iterable[Seen], marks: Marks, known: frozenset[Identity], group: Group) -> set[Process]:
     """All live processes of a job among `seen`. `known`: those that have been found before."""
-    everyone = [process for process, _, _ in seen]
-    marked = {process for process, token, pipes in seen if token == marks.token or marks.pipe in pipes}
+    everyone = [one.process for one in seen]
+    marked = {one.process for one in seen if one.token == marks.token or marks.pipe in one.pipes}
     marked |= group.members(everyone)
     marked |= {process for process in everyone if process.identity in known}
     return {process for process in _with_relatives(marked, everyone, marks.spared) if process.is_live}

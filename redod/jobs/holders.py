@@ -85,13 +85,17 @@ def _is_suspect(process: Process, group: int) -> bool:
     return group in (process.group, process.session) or is_adopted
 
 
+def pids() -> list[int]:
+    """Of all processes that can be seen."""
+    return [int(name) for name in os.listdir(b"/proc") if name.isdigit()]
+
+
 def processes() -> Iterator[Process]:
     """All processes that can be seen."""
-    for name in os.listdir(b"/proc"):
-        if name.isdigit():
-            process = read_process(int(name))
-            if process is not None:
-                yield process
+    for pid in pids():
+        process = read_process(pid)
+        if process is not None:
+            yield process
 
 
 def read_process(pid: int) -> Process | None:

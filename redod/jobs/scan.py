@@ -6,12 +6,17 @@ they are all ended at once, and a look for each of them would take longer than t
 
 import asyncio
 import os
+import time
 from asyncio import Task
 from typing import NamedTuple
 
-from redod.jobs.holders import Process, environ_of, pipes_of, processes
+from redod.jobs.holders import Process, environ_of, pids, pipes_of, read_process
 
 _TOKEN = b"\0REDO_JOB="
+_ROUNDS = 8
+"""Listings of /proc in one look, where processes are being started all the time."""
+_EXEC_PAUSE = 0.004
+"""Seconds in which a process in the midst of execve(2) should have its new environment."""
 
 
 class Seen(NamedTuple):
@@ -20,21 +25,44 @@ class Seen(NamedTuple):
     process: Process
     token: bytes
     pipes: frozenset[int]
+    is_bare: bool = False
+    """It lives and has no environment: it was started so, or is just executing another program."""
 
 
 def look() -> list[Seen]:
     """All processes but our own. Call it in a thread."""
     own = os.getpid()
-    return [_seen(process) for process in processes() if process.pid != own]
+    found: dict[int, Seen | None] = {own: None}
+    for _ in range(_ROUNDS):
+        # One that forks and ends after the listing, and before it is looked at, has left another in its place.
+        fresh = [pid for pid in pids() if pid not in found]
+        if not fresh:
+            break
+        found.update((pid, _seen(pid)) for pid in fresh)
+    _look_again_at_the_bare(found, own)
+    return [seen for seen in found.values() if seen is not None]
 
 
-def _seen(process: Process) -> Seen:
-    if not process.is_live:
-        return Seen(process, b"", frozenset())
-    environ = environ_of(process.pid)
+def _look_again_at_the_bare(found: dict[int, Seen | None], own: int) -> None:
+    """Where the parent lives its child is known by it. An orphan is ours (`redod.jobs.reaper`), and while it executes
+    another program nothing may be left to tell whose it was.
+    """
+    for _ in range(_ROUNDS):
+        bare = [pid for pid, seen in found.items() if seen is not None and seen.is_bare and seen.process.parent == own]
+        if not bare:
+            return
+        time.sleep(_EXEC_PAUSE)
+        found.update((pid, _seen(pid)) for pid in bare)
+
+
+def _seen(pid: int) -> Seen | None:
+    process = read_process(pid)
+    if process is None or not process.is_live:
+        return None if process is None else Seen(process, b"", frozenset())
+    environ = environ_of(pid)
     at = environ.find(_TOKEN)
     token = environ[at + len(_TOKEN) : environ.index(b"\0", at + 1)] if at >= 0 else b""
-    return Seen(process, token, pipes_of(process.pid))
+    return Seen(process, token, pipes_of(pid), not environ.strip(b"\0"))
 
 
 class Scan:

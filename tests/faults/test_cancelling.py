@@ -4,6 +4,7 @@
 """
 
 import os
+import pprint
 import random
 import re
 import select
@@ -15,6 +16,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from redod.jobs.holders import processes
 from tests.behaviour.events import Fifo, finish, status_of, wait_for_sessions
@@ -111,12 +114,16 @@ def _works_in(pid: int, top: Path) -> bool:
         return False
 
 
-def settled_census(project: Project, top: Path, is_settled: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """The census once it is as it should be. What the server gives back at leisure, nothing tells; so it is asked."""
+def wait_until(look: Callable[[], list[Any]]) -> None:
+    """Return once `look` finds nothing. What the server gives back at leisure, nothing tells; so it is asked."""
     deadline = time.monotonic() + PATIENCE
-    while not is_settled(found := census(project, top)):
-        assert time.monotonic() < deadline, found
-    return found
+    while found := look():
+        if time.monotonic() > deadline:
+            pytest.fail(pprint.pformat(found, width=150))
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[Any]:
+    return [(key, before[key], now[key]) for key in now if now[key] != before[key]]
 
 
 def test_of_builds_that_are_given_up_nothing_is_left(project: Project, tmp_path: Path) -> None:
@@ -127,9 +134,9 @@ def test_of_builds_that_are_given_up_nothing_is_left(project: Project, tmp_path:
     project.write("default.ok.do", "echo up >pids; read x <never\n")
     chance = random.Random(SEED)
     give_up(project, pids, [Build(project, 0, chance) for _ in range(1)])
-    before = settled_census(
-        project, tmp_path, lambda found: not any("deleted" in name for name in found["descriptors"])
-    )
+    # The file that took the script's output is kept for a second.
+    wait_until(lambda: [name for name in census(project, tmp_path)["descriptors"] if "deleted" in name])
+    before = census(project, tmp_path)
     times: dict[bool, list[float]] = {False: [], True: []}
     for _ in range(0, RUNS, BATCH):
         builds = [Build(project, slot, chance) for slot in range(BATCH)]
@@ -137,7 +144,7 @@ def test_of_builds_that_are_given_up_nothing_is_left(project: Project, tmp_path:
         for build in builds:
             if build.way[-1] != signal.SIGKILL and len(build.way) == 1:
                 times[build.is_stubborn].append(build.seconds)
-    settled_census(project, tmp_path, lambda found: found == before)
+    wait_until(lambda: differences(before, census(project, tmp_path)))
     assert_that_all_tokens_are_there(project, pids)
     pids.close()
     for name, measured in zip(("others", "that trap SIGTERM"), times.values(), strict=True):

@@ -34,6 +34,39 @@ def test_a_process_is_seen_with_its_token_and_the_pipes_it_can_write_to(pipe: tu
     assert os.getpid() not in seen
 
 
+def test_a_process_that_takes_the_place_of_one_that_was_listed_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A double fork: what was listed has ended by the time it is looked at, and its child is not in that listing."""
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    child = subprocess.Popen(["sleep", "1000"])
+    listings = [[gone.pid], [gone.pid, child.pid], [child.pid]]
+    with child:
+        monkeypatch.setattr(scan, "pids", lambda: listings.pop(0))
+        seen = [one.process.pid for one in look()]
+        child.kill()
+    assert seen == [child.pid]
+
+
+def test_an_orphan_that_executes_another_program_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its environment is empty for a moment."""
+    answers = [b"\0\0", b"\0\0", b"\0REDO_JOB=abc\0"]
+    child = subprocess.Popen(["sleep", "1000"])
+    with child:
+        monkeypatch.setattr(scan, "pids", lambda: [child.pid])
+        monkeypatch.setattr(scan, "environ_of", lambda _: answers.pop(0))
+        (seen,) = look()
+        child.kill()
+    assert seen.token == b"abc"
+
+
+def test_a_process_that_has_no_environment_is_seen_all_the_same() -> None:
+    child = subprocess.Popen(["/bin/sleep", "1000"], env={})
+    with child:
+        seen = {one.process.pid: one for one in look()}
+        child.kill()
+    assert (seen[child.pid].token, seen[child.pid].is_bare) == (b"", True)
+
+
 async def test_who_asks_during_a_look_gets_the_next_one_with_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[list[Seen]] = []
     began, go_on = threading.Semaphore(0), threading.Semaphore(0)
