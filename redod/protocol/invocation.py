@@ -4,6 +4,7 @@ It owns the fields of docs/protocol.md. It does not know the commands, nor what 
 descriptors that came beside the frame match.
 """
 
+import resource
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
@@ -291,6 +292,7 @@ _KNOWN: dict[int, tuple[str, Callable[[bytes], object]]] = {
 
 def encode_request(name: bytes, args: list[bytes]) -> bytes:
     """The INVOKE payload of a server that asks another: no environment, no descriptors, umask 077."""
+    limits = [value & _ALL_ONES for number in range(RESOURCES) for value in resource.getrlimit(number)]
     values = (
         (_PROTOCOL_TAG, struct.pack(">HH", *PROTOCOL)),
         (2, b"server"),
@@ -299,7 +301,7 @@ def encode_request(name: bytes, args: list[bytes]) -> bytes:
         (5, b"/"),
         (6, b""),
         (7, (0o077).to_bytes(4, "big")),
-        (8, b"\xff" * 16 * RESOURCES),
+        (8, struct.pack(f">{2 * RESOURCES}Q", *limits)),
         (9, b"\0"),
         (10, bytes(5)),
     )
