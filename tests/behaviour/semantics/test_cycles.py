@@ -113,3 +113,32 @@ def test_a_cycle_of_stamped_targets_is_an_error(native_project: Project) -> None
     result = native_project.run("redo-ifchange", "a", "b")
     assert result.returncode == 1
     assert_reported(result.stderr, "a", "b")
+
+
+def test_a_cycle_through_a_dofile_that_is_a_target_is_an_error(native_project: Project) -> None:
+    native_project.write("a.do.do", "redo-ifchange a; echo 'echo made'")
+    native_project.write("a.do", "echo made")
+    native_project.write("b.do", "redo-ifchange a.do; echo made")
+    (native_project.path / "a.do").unlink()
+    native_project.write("default.do", "redo-ifchange a.do; cat a.do")
+    result = native_project.run("redo", "b", "a")
+    assert result.returncode == 1
+    assert_reported(result.stderr, "a", "a.do")
+
+
+def test_a_cycle_through_a_call_without_its_token_is_an_error(native_project: Project) -> None:
+    native_project.write("a.do", 'env -i PATH="$PATH" REDOD_SOCKET="$REDOD_SOCKET" redo-ifchange b; echo made')
+    native_project.write("b.do", "redo-ifchange a; echo made")
+    result = native_project.run("redo", "a")
+    assert result.returncode == 1
+    assert_reported(result.stderr, "a", "b")
+
+
+def test_a_cycle_through_calls_at_the_same_time_is_an_error(native_project: Project) -> None:
+    native_project.write("a.do", "redo-ifchange b & redo-ifchange c & wait; redo-ifchange b c; echo made")
+    native_project.write("b.do", "echo made")
+    native_project.write("c.do", "redo-ifchange b a; echo made")
+    for jobs in ("-j1", "-j8"):
+        result = native_project.run("redo", jobs, "a")
+        assert result.returncode == 1
+        assert_reported(result.stderr, "a", "c")
