@@ -10,6 +10,7 @@ MADE = {
     "hello": ("cc", "hello", "greetings.h", "*.o"),
     "library": ("out/config.h", "out/flags", "out/demo", "out/lib*", "out/*.o"),
     "notes": ("index.html", "sources", "notes/*.html", "notes/*.words"),
+    "site": ("html/*.html", "pages", "lighttpd.conf"),
     "pipeline": ("stations", "charts", "names", "report.txt", "*.mean", "*.days"),
 }
 """What a build in the checkout itself may have left in an example, where `*` may be several directories."""

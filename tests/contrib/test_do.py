@@ -262,6 +262,7 @@ BUILT = {
     "hello": {"hello": b"\x7fELF", "greetings.h": b""},
     "library": {"out/demo": b"\x7fELF", "out/libvec.so": b"\x7fELF", "out/libvec.a": b"!<arch>"},
     "notes": {"index.html": b"<!doctype html>", "notes/2025/two words.html": b"<!doctype html>"},
+    "site": {"html/index.html": b"<!doctype html>", "pages": b"index\n"},
     "pipeline": {"report.txt": b"airfield        8.5\n", "charts/north hill": b"2025-03-01 ##\n"},
 }
 """By example, what is made, and how that begins."""
