@@ -215,6 +215,7 @@ def shared(bindir: Path) -> Iterator[Path]:
     top = Path(tempfile.mkdtemp(prefix="redod-user-", dir="/tmp"))
     top.chmod(0o755)
     shutil.copytree(bindir.parent, top / "install", symlinks=True)
+    (top / "install").chmod(0o755)
     yield top
     shutil.rmtree(top)
 
@@ -232,7 +233,7 @@ def user(shared: Path) -> Iterator[Project]:
     probe = as_user(made, "redo-whichdo", "x")
     _, err = probe.communicate(timeout=PATIENCE)
     if b"Traceback" in err or b"cannot run" in err or b"without an answer" in err:
-        pytest.skip(f"another user cannot run what is in {CHECKOUT}")
+        pytest.skip(f"another user cannot run what is in {CHECKOUT}: {err!r}")
     yield made
     finish(as_user(made, "redod", "stop"), status=None)
 
