@@ -14,8 +14,8 @@ from redod.session.options import BuildOptions
 from redod.session.pools import choose_pool
 
 _LONG = (
-    *DISPLAY, "jobs=", "events=", "background=", "timeout=", "keep-going", "xtrace", "verbose", "debug", "shuffle",
-    "log", "no-log", "no-daemon", "adopt", "console",
+    *DISPLAY, "jobs=", "load=", "background-priority", "events=", "background=", "timeout=", "keep-going", "xtrace",
+    "verbose", "debug", "shuffle", "log", "no-log", "no-daemon", "adopt", "console",
 )  # fmt: skip
 _SHORT = {"-k": "--keep-going", "-x": "--trace", "-v": "--verbose", "-d": "--debug"}
 _COUNTED = ("trace", "verbose", "debug")
@@ -90,7 +90,7 @@ def _options(found: list[tuple[str, str]]) -> BuildOptions:
             continue
         if option == "--events" and value != "json":
             raise UsageError(f"--events knows json only, not {value!r}")
-        if value:
+        if option[2:] + "=" in _LONG:
             values[option[2:]] = value
             continue
         name, wanted = switch(_SHORT.get(option) or option.replace("xtrace", "trace"))

@@ -78,7 +78,8 @@ class Context:
     def setting(self) -> Setting:
         call = self.invocation
         home = _real(call.variable(b"HOME") or os.path.expanduser(b"~"))
-        return Setting(lambda: call.environment, call.umask, call.limits, home, call.cwd)
+        nice = _niceness(self.link.peer) if self.run is None else self.run.client.setting.nice
+        return Setting(lambda: call.environment, call.umask, call.limits, home, call.cwd, nice)
 
     def paths(self, names: list[bytes]) -> list[bytes]:
         """The canonical paths of these names.
@@ -157,6 +158,13 @@ class Errand:
 
 class HelpAsked(Exception):  # noqa: N818  (not an error: the client has been answered)
     """The usage text was asked for and has been sent."""
+
+
+def _niceness(pid: int) -> int:
+    try:
+        return os.getpriority(os.PRIO_PROCESS, pid)
+    except ProcessLookupError:
+        return 0
 
 
 @lru_cache(maxsize=64)

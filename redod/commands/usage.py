@@ -8,6 +8,9 @@ usage: redo [OPTION]... [TARGET]...
 Run the scripts of the targets (default: all), and of whatever they ask for that is out of date.
 
   -j N, --jobs=N     run at most N jobs at a time; -j1: strictly one after the other (default: as many as CPUs)
+  --load=N           start no job beside another while N processes or more run on this machine
+  --background-priority
+                     let other builds go first, as under nice(1)
   -k, --keep-going   go on with other targets when one has failed
   -x, --xtrace       sh prints the commands of the named targets' scripts; -xx: of all scripts
   -v, --verbose      sh prints the lines of the named targets' scripts; -vv: of all scripts

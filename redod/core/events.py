@@ -148,6 +148,12 @@ class TokenOffered(NamedTuple):
     pool: "Pool"
 
 
+class LoadFell(NamedTuple):
+    """The machine's load is below the session's limit: it may start one job."""
+
+    session: "Session"
+
+
 class CallLeft(NamedTuple):
     """The client of this call is gone."""
 
@@ -176,5 +182,5 @@ class Rechecked(NamedTuple):
 Event = (
     CallMade | Heard | Lost | Observed | ObserveFailed | JobStarted | StartFailed | JobExited | PipeClosed
     | HoldersReported | TimedOut | Examined | Installed | InstallFailed | Created | AlwaysDeclared | ChecksumGiven
-    | TokenGranted | TokenOffered | CallLeft | SessionCancelled | Rechecked | ServiceChanged
+    | TokenGranted | TokenOffered | LoadFell | CallLeft | SessionCancelled | Rechecked | ServiceChanged
 )  # fmt: skip

@@ -126,6 +126,12 @@ class ReturnTokens(NamedTuple):
     number: int
 
 
+class AwaitLowLoad(NamedTuple):
+    """The session would start another job: answer with `LoadFell` as soon as the load is below its limit."""
+
+    session: "Session"
+
+
 class RestPool(NamedTuple):
     """No job of the pool is left and nobody waits for it: all its tokens but one have to be in its jobserver."""
 
@@ -141,5 +147,5 @@ class EndSession(NamedTuple):
 Instruction = (
     Observe | StartJob | Examine | Install | Discard | KillJob | Record | Reply | Complain | Remark | ShowJob |
     ShowUnchanged | ShowFailed
-    | Explain | JobEnded | AskToken | ReturnTokens | RestPool | EndSession
+    | Explain | JobEnded | AskToken | ReturnTokens | AwaitLowLoad | RestPool | EndSession
 )  # fmt: skip

@@ -21,12 +21,22 @@ from redod.core.verdicts import Reason
 class Session:
     """One top-level invocation, and everything that is built on its behalf."""
 
-    def __init__(self, number: int, epoch: int, pool: Pool, keep_going: bool) -> None:
+    def __init__(
+        self, number: int, epoch: int, pool: Pool, keep_going: bool, background: bool = False, load_limit: float = 0
+    ) -> None:
         self.number = number
         self.epoch = epoch
         """What was observed or verified in this epoch or later need not be looked at again."""
         self.pool = pool
         self.keep_going = keep_going
+        self.background = background
+        """Others go before it."""
+        self.load_limit = load_limit
+        """While the machine's load is not below it, no job starts beside one that runs; 0: no limit."""
+        self.load_asked = False
+        """The shell is to say when the load is below the limit."""
+        self.load_is_low = False
+        """It has said so, and no job has started since."""
         self.wants: dict[Node, Want] = {}
         """The wants that are not over."""
         self.failed: dict[Node, int] = {}

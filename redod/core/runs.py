@@ -30,6 +30,9 @@ def grant(world: World) -> bool:
                 want = line.pop()
                 if want.state is WantState.QUEUED:
                     _start(world, want)
+        for session in pool.held_by_load():
+            session.load_asked = True
+            world.tell(do.AwaitLowLoad(session))
         if pool.wants_more:
             pool.asked = True
             world.tell(do.AskToken(pool))

@@ -26,11 +26,14 @@ class Scheduler:
     def graph(self) -> Graph:
         return self.world.graph
 
-    def open_session(self, *, pool: Pool | None = None, keep_going: bool = False) -> Session:
+    def open_session(
+        self, *, pool: Pool | None = None, keep_going: bool = False, background: bool = False, load_limit: float = 0
+    ) -> Session:
         """Begin a session. `pool`: what it draws on; None: the shared one."""
         world = self.world
         world.session_count += 1
-        session = Session(world.session_count, world.next_epoch(), pool or world.shared, keep_going)
+        pool = pool or world.shared
+        session = Session(world.session_count, world.next_epoch(), pool, keep_going, background, load_limit)
         world.sessions.add(session)
         return session
 
@@ -122,6 +125,8 @@ class Scheduler:
                 pool.asked = False
             case events.TokenOffered(pool):
                 pool.asked = False
+            case events.LoadFell(session):
+                session.load_asked, session.load_is_low = False, True
             case events.CallLeft(call):
                 cancel.leave(world, call)
             case events.SessionCancelled(session):

@@ -31,6 +31,12 @@ class Line:
         self.wants: list[tuple[tuple[int, ...], int, Want]] = []
         """A heap in the order in which a serial build would come to them."""
 
+    @property
+    def may_go(self) -> bool:
+        """No limit of the machine's load holds it back."""
+        session = self.session
+        return not session.load_limit or session.load_is_low or session.running == 0 or bool(self.resuming)
+
     def pop(self) -> "Want":
         return heapq.heappop(self.wants)[2]
 
@@ -71,7 +77,10 @@ class Pool:
         heapq.heappush(self.line(want.session).wants, (want.order, self._sequence, want))
 
     def next_line(self) -> Line | None:
-        """The line that may go on now: the first of all while there are tokens, else one whose session runs nothing."""
+        """The line that may go on now: the first of all while there are tokens, else one whose session runs nothing.
+
+        Sessions in the background come last; of the others, who runs least.
+        """
         if not self.lines:
             return None
         free = len(self.holders) < self.tokens
@@ -79,28 +88,39 @@ class Pool:
             (line,) = self.lines.values()
             if not line:
                 self.lines.clear()
-            return line if line and (free or line.session.running == 0) else None
+            return line if line and line.may_go and (free or line.session.running == 0) else None
         best: Line | None = None
         for session in list(self.lines):
             line = self.lines[session]
             if not line:
                 del self.lines[session]
-            elif (free or session.running == 0) and (best is None or self._rank(line) < self._rank(best)):
+            elif (
+                (free or session.running == 0) and line.may_go and (best is None or self._rank(line) < self._rank(best))
+            ):
                 best = line
         return best
+
+    def held_by_load(self) -> "list[Session]":
+        """The sessions that could start a job if the machine's load were low, and have not asked about it."""
+        if len(self.holders) >= self.size:
+            return []
+        return [session for session, line in self.lines.items() if not line.may_go and not session.load_asked]
 
     @property
     def wants_more(self) -> bool:
         """Somebody waits, and the ledger could have another token. Only when `next_line` has found no line to go on."""
-        return bool(self.lines) and not self.asked and self.tokens < self.size
+        return not self.asked and self.tokens < self.size and self._has_who_may_go()
 
     def take_surplus(self) -> int:
         """Give up the free tokens that nobody waits for; how many."""
         surplus = self.tokens - max(1, len(self.holders))
-        if surplus <= 0 or self.lines:
+        if surplus <= 0 or self._has_who_may_go():
             return 0
         self.tokens -= surplus
         return surplus
+
+    def _has_who_may_go(self) -> bool:
+        return any(line.may_go for line in self.lines.values())
 
     def rehome(self, old: "Session", new: "Session", pool: "Pool") -> None:
         """Move what waits in the line of `old` on behalf of things that belong to `new` now into its line of `pool`."""
@@ -116,13 +136,15 @@ class Pool:
         heapq.heapify(line.wants)
 
     @staticmethod
-    def _rank(line: Line) -> tuple[int, tuple[int, ...]]:
-        return (0, ()) if line.resuming else (1, line.wants[0][0])
+    def _rank(line: Line) -> tuple[bool, int, tuple[int, ...]]:
+        session = line.session
+        return session.background, session.running, () if line.resuming else line.wants[0][0]
 
     def take(self, job: "Job") -> None:
         assert job not in self.holders, f"{job!r} holds a token already"
         self.holders.add(job)
         job.session.running += 1
+        job.session.load_is_low = False
 
     def give_back(self, job: "Job") -> None:
         """Return a job's token, if it holds one."""

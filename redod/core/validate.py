@@ -145,11 +145,12 @@ def _tokens(world: World, wants: set[Want]) -> None:
         _check(session.dying == dying, session, f"counts {session.dying} dying jobs wrongly")
     for want in wants:
         if want.state is WantState.QUEUED:
-            free = len(want.pool.holders) < want.pool.tokens
+            free = len(want.pool.holders) < want.pool.tokens and want.pool.line(want.session).may_go
             _check(not free and want.session.running > 0, want, "could run")
     for pool in world.pools:
         _check(1 <= pool.tokens <= pool.size, f"a pool of {pool.size} has {pool.tokens} tokens")
-        _check(not pool.lines or pool.asked or pool.tokens == pool.size, "somebody waits, and no token was asked for")
+        waits = any(line.may_go for line in pool.lines.values())
+        _check(not waits or pool.asked or pool.tokens == pool.size, "somebody waits, and no token was asked for")
         for line in pool.lines.values():
             for call in line.resuming:
                 stuck = not call.over and (len(pool.holders) < pool.tokens or line.session.running == 0)

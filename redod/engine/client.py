@@ -25,6 +25,8 @@ class Setting(NamedTuple):
     """The home directory, canonical: no workspace is ever made there."""
     cwd: bytes
     """Canonical."""
+    nice: int = 0
+    """See nice(2)."""
 
 
 class Wishes(NamedTuple):

@@ -15,6 +15,7 @@ import time
 from asyncio import AbstractEventLoop, TimerHandle, to_thread
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import assert_never
@@ -36,6 +37,7 @@ from redod.engine import telling
 from redod.engine.client import Client, Direct, OnConsole, Setting, Wishes
 from redod.engine.environment import Environments, Identity
 from redod.engine.goals import Goals
+from redod.engine.load import LoadWatch
 from redod.engine.run import Run
 from redod.engine.stores import OpenWorkspace, Stores
 from redod.engine.tasks import Tasks
@@ -98,6 +100,8 @@ class Engine:
         self.jobservers.keep(self.scheduler.world.shared)
         self._pools: dict[bytes, Pool] = {}
         """By root, of the workspaces whose `redod.toml` says how many jobs."""
+        self._loads = LoadWatch(loop, lambda session: self.post(events.LoadFell(session)), _tell_of_load)
+        self._nice = os.getpriority(os.PRIO_PROCESS, 0)
         self.readers = Readers(loop)
         self.spawner = Spawner(self.readers)
         self._scan = Scan()
@@ -282,9 +286,13 @@ class Engine:
                 self._ask(pool)
             case do.ReturnTokens(pool, number):
                 self.jobservers.put(pool, number)
+            case do.AwaitLowLoad(session):
+                if self._loads.is_low(session):
+                    self._events.append(events.LoadFell(session))
             case do.RestPool(pool):
                 self.jobservers.rest(pool)
             case do.EndSession(session):
+                self._loads.forget(session)
                 if session.pool.borrowed:
                     self.jobservers.close(session.pool)
                 self._on_end.pop(session)()
@@ -410,7 +418,14 @@ class Engine:
                     run.process = self.spawner.start(replace(order, argv=argv, stderr_fd=stderr), run)
                     run.log.pid = run.process.pid
                 case OnConsole(_, _, start):
+                    # The client's child, and as nice as that.
                     run.process = start(order, run)
+                    return
+            nice = run.client.setting.nice
+            if nice != self._nice:
+                # Less nice than we are it can only be made by root.
+                with suppress(PermissionError, ProcessLookupError):
+                    os.setpriority(os.PRIO_PGRP, run.process.pid, nice)
         finally:
             os.close(capture.script)
 
@@ -615,6 +630,14 @@ class Engine:
         self.jobservers.close_all()
         self.spawner.close()
         self.watching.close()
+
+
+def _tell_of_load(session: Session, load: int) -> None:
+    for call in session.calls:
+        if call.job is None and call.owner is None:
+            client(call).complain(
+                f"starts no more beside what runs: the load is {load}, and --load={session.load_limit:g}"
+            )
 
 
 def client(call: Call) -> Client:

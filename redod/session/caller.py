@@ -57,7 +57,8 @@ class Caller:
         self._over = False
         parent = None if run is None else run.client
         self.session: Session = engine.scheduler.open_session(
-            pool=pool, keep_going=options.keep_going
+            pool=pool, keep_going=options.keep_going, load_limit=options.load,
+            background=options.background_priority or setting.nice > 0,
         ) if run is None else run.job.session  # fmt: skip
         self.session_id = b"%d.%d" % (os.getpid(), self.session.number) if parent is None else parent.session_id
         self.debug = bool(options.debug) or (parent is not None and parent.debug)

@@ -43,6 +43,10 @@ class BuildOptions(DisplayOptions):
 
     jobs: int | None = Field(default=None, ge=1, le=1000)
     """`-j N`: a pool of its own with N tokens; None: the shared pool, or the caller's."""
+    load: float = Field(default=0, ge=0, allow_inf_nan=False)
+    """`--load=N`: start no job beside another while N processes or more run on the machine; 0: no limit."""
+    background_priority: bool = False
+    """Others go first."""
     keep_going: bool = False
     trace: int = Field(default=0, ge=0)
     """`-x`: sh prints commands as it runs them; twice: in nested scripts, too."""

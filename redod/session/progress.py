@@ -31,15 +31,17 @@ def progress_of(session: Session, cwd: bytes, seconds: float, is_preparing: bool
         waits.append(f"held by what it started: {' '.join(held)}")
     if elsewhere:
         waits.append(f"another build makes {' '.join(elsewhere)}")
-    if _lacks_tokens(session):
+    if session.load_asked:
+        waits.append(f"waits for a load below {session.load_limit:g}")
+    elif _lacks_tokens(session):
         waits.append("waits for a token")
     known = session.ended + len(session.wants) + to_come
     return Progress(session.ended, known, seconds, tuple(name for _, name in sorted(running)), tuple(waits))
 
 
 def _lacks_tokens(session: Session) -> bool:
-    """It could run more, if others did not hold the tokens."""
+    """It could run more, if others, or makes in scripts, did not hold the tokens."""
     pool = session.pool
-    if session.running >= pool.size or len(pool.holders) < pool.size:
+    if session.running >= pool.size or not (pool.asked or len(pool.holders) >= pool.size):
         return False
     return any(want.state is WantState.QUEUED for want in session.wants.values())

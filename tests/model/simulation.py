@@ -137,19 +137,23 @@ class Simulation:
         self._clients: dict[Session, Client] = {}
         self._by_job: dict[Job, Process] = {}
         self._watched: set[Pool] = set()
+        self.held: list[Session] = []
+        """Those that wait for a low load."""
 
     # What users do.
 
     def start(
         self, targets: Iterable[bytes], *, force: bool = False, jobs: int | None = None, lent: int | None = None,
-        keep_going: bool = False,
+        keep_going: bool = False, background: bool = False, load_limit: float = 0,
     ) -> Client:  # fmt: skip
         """A top-level call. `lent`: how many tokens the jobserver of the make around it has beside the recipe's own."""
         pool = Pool(jobs) if jobs is not None else None
         if lent is not None:
             pool = Pool(100, borrowed=True)
             self.tokens[pool] = lent
-        session = self.scheduler.open_session(pool=pool, keep_going=keep_going)
+        session = self.scheduler.open_session(
+            pool=pool, keep_going=keep_going, background=background, load_limit=load_limit
+        )
         client = Client(session=session)
         self._clients[session] = client
         call = self.scheduler.call(session, list(targets), force=force, client=client)
@@ -198,6 +202,10 @@ class Simulation:
         self.scheduler = Scheduler(self.graph, self.jobs)
         self.storage.load(self.graph, self.files.stamp)
 
+    def let_load_fall(self) -> None:
+        self._events.extend(events.LoadFell(session) for session in self.held)
+        self.held.clear()
+
     # What happens then.
 
     def finish(self) -> None:
@@ -222,7 +230,13 @@ class Simulation:
             return True
         if self.watched and self.random.random() < 0.1:
             self._hear()
+        if self.held and self.random.random() < 0.1:
+            self.let_load_fall()
+            return True
         ready = [process for process in self.processes if process.can_go_on]
+        if not ready and self.held:
+            self.let_load_fall()
+            return True
         if not ready:
             return False
         self._run(self.random.choice(ready))
@@ -278,6 +292,8 @@ class Simulation:
                 self._take_token(pool)
             case do.ReturnTokens(pool, number):
                 self._give_back(pool, number)
+            case do.AwaitLowLoad(session):
+                self.held.append(session)
             case do.RestPool(pool):
                 self._watched.discard(pool)
                 if not pool.borrowed:

@@ -32,10 +32,13 @@ class Project:
 
     def start(
         self, names: str, *, force: bool = False, jobs: int | None = None, lent: int | None = None,
-        keep_going: bool = False,
+        keep_going: bool = False, background: bool = False, load_limit: float = 0,
     ) -> Client:  # fmt: skip
         targets = [path(name) for name in names.split()]
-        return self.simulation.start(targets, force=force, jobs=jobs, lent=lent, keep_going=keep_going)
+        return self.simulation.start(
+            targets, force=force, jobs=jobs, lent=lent, keep_going=keep_going, background=background,
+            load_limit=load_limit,
+        )  # fmt: skip
 
     def until_runs(self, name: str) -> None:
         """Go on until this target's script has been started once more."""

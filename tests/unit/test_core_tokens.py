@@ -83,3 +83,63 @@ def test_a_build_without_a_make_hands_tokens_on_and_hardly_asks(jobs: int) -> No
         project.write(f"u{number}.do", "out")
     project.build(" ".join(f"t{number}" for number in range(50)), jobs=jobs)
     assert project.simulation.asked <= 2 * jobs
+
+
+@SEEDS
+def test_sessions_share_the_tokens_equally(seed: int) -> None:
+    names = [f"{side}{number}" for side in "ab" for number in range(30)]
+    project = Project(dict.fromkeys(names, "out"), seed=seed, jobs=4)
+    first = project.start(" ".join(names[:30]))
+    project.until_runs("a3")
+    second = project.start(" ".join(names[30:]))
+    while first.status is None and second.status is None:
+        assert project.simulation.advance()
+    # Neither waits for the other, though the first had all tokens when the second came.
+    assert sum(project.runs_of(name) for name in names) > 45
+    project.simulation.finish()
+
+
+@SEEDS
+def test_a_session_in_the_background_starts_nothing_that_it_need_not_while_others_wait(seed: int) -> None:
+    names = [f"{side}{number}" for side in "ab" for number in range(20)]
+    project = Project(dict.fromkeys(names, "out"), seed=seed, jobs=3)
+    project.start(" ".join(names[:20]), background=True)
+    project.until_runs("a2")
+    session = project.start(" ".join(names[20:])).session
+    assert session is not None
+    world = project.simulation.scheduler.world
+    while project.runs_of("b19") == 0:
+        before = project.ran.count("a")
+        assert project.simulation.advance()
+        # It may always run one.
+        if project.ran.count("a") > before and session.pool.lines.get(session):
+            running = [job for job in world.jobs.values() if job.session is not session and job in session.pool.holders]
+            assert len(running) == 1
+    project.simulation.finish()
+
+
+@SEEDS
+def test_a_session_with_a_load_limit_starts_one_job_for_each_time_that_the_load_is_low(seed: int) -> None:
+    project = Project(dict.fromkeys("abcdef", "hold\nout"), seed=seed)
+    client = project.start("a b c d e f", jobs=4, load_limit=1)
+    simulation = project.simulation
+    while not simulation.held:
+        assert simulation.advance()
+    assert simulation.most_running == 1
+    simulation.let_load_fall()
+    while not simulation.held:
+        assert simulation.advance()
+    assert simulation.most_running <= 2
+    simulation.finish()
+    assert client.status == 0
+
+
+@SEEDS
+def test_a_session_that_waits_for_a_low_load_keeps_no_tokens_from_makes(seed: int) -> None:
+    project = Project({"a": "hold\nhold\nout", "b": "out"}, seed=seed)
+    client = project.start("a b", lent=1, load_limit=1)
+    assert client.session is not None
+    while not project.simulation.held:
+        assert project.simulation.advance()
+    assert project.simulation.tokens[client.session.pool] == 1
+    project.simulation.finish()
