@@ -589,6 +589,7 @@ class Engine:
                 run.starter.release(run)
                 self.post(events.StartFailed(run.job, "given up before it had the terminal"))
             return
+        run.search_begins()
         try:
             marks = Marks(run.token, process.completion_id.inode, process.spared)
             await end(process, marks, scan=self._scan)
@@ -596,6 +597,7 @@ class Engine:
             # Without descriptors to look at /proc with, its process group is all that can be reached.
             _log.error("cannot look for the processes of %s: %s", os.fsdecode(run.name), error.strerror)
             process.signal_group(signal.SIGKILL)
+        run.search_ends()
         if not process.is_over:
             # It hangs in the kernel, or belongs to somebody else: the session must not hang with it.
             process.let_go()

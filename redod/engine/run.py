@@ -66,6 +66,9 @@ class Run:
         self.limit: TimeLimit | None = None
         self._engine = engine
         self._timer: TimerHandle | None = None
+        self._is_closed = False
+        """Nobody holds the completion pipe."""
+        self._searches = 0
 
     @property
     def stdout(self) -> int:
@@ -106,7 +109,20 @@ class Run:
 
     def pipe_closed(self) -> None:
         self._stop_timer()
-        self._engine.post(events.PipeClosed(self.job))
+        self._is_closed = True
+        if not self._searches:
+            self._engine.post(events.PipeClosed(self.job))
+
+    def search_begins(self) -> None:
+        """Its processes are looked for and ended. Those that have closed the pipe are among them, so its end does not
+        count before they are gone: who gave the job up is to find nothing left.
+        """
+        self._searches += 1
+
+    def search_ends(self) -> None:
+        self._searches -= 1
+        if self._is_closed and not self._searches and not self.job.pipe_closed:
+            self._engine.post(events.PipeClosed(self.job))
 
     def printed(self, data: bytes) -> None:
         self.log.write(data)
@@ -154,7 +170,7 @@ class Run:
     def _release(self) -> None:
         assert self.process is not None
         self.process.release()
-        self._engine.post(events.PipeClosed(self.job))
+        self.pipe_closed()
 
     def close(self) -> None:
         """Give everything back."""

@@ -23,7 +23,7 @@ from redod.jobs.holders import processes
 from tests.behaviour.events import Fifo, finish, status_of, wait_for_sessions
 from tests.behaviour.project import PATIENCE, Project
 
-RUNS = int(os.environ.get("REDOD_CANCEL_RUNS", "24"))
+RUNS = int(os.environ.get("REDOD_CANCEL_RUNS", "16"))
 SEED = int(os.environ.get("REDOD_CANCEL_SEED", "1"))
 BATCH = 8
 """Builds that are given up at the same time."""
@@ -114,6 +114,11 @@ def _works_in(pid: int, top: Path) -> bool:
         return False
 
 
+def lasting(found: dict[str, Any]) -> list[Any]:
+    """What the server gives back a moment later: zombies, the file that took a script's output."""
+    return [*found["children"], *(name for name in found["descriptors"] if "deleted" in name or "/proc/" in name)]
+
+
 def wait_until(look: Callable[[], list[Any]]) -> None:
     """Return once `look` finds nothing. What the server gives back at leisure, nothing tells; so it is asked."""
     deadline = time.monotonic() + PATIENCE
@@ -133,14 +138,13 @@ def test_of_builds_that_are_given_up_nothing_is_left(project: Project, tmp_path:
         project.write(f"default.{kind}.do", script + "\n")
     project.write("default.ok.do", "echo up >pids; read x <never\n")
     chance = random.Random(SEED)
-    give_up(project, pids, [Build(project, 0, chance) for _ in range(1)])
-    # The file that took the script's output is kept for a second.
-    wait_until(lambda: [name for name in census(project, tmp_path)["descriptors"] if "deleted" in name])
+    give_up(project, pids, [Build(project, 0, chance)], tmp_path)
+    wait_until(lambda: lasting(census(project, tmp_path)))
     before = census(project, tmp_path)
     times: dict[bool, list[float]] = {False: [], True: []}
     for _ in range(0, RUNS, BATCH):
         builds = [Build(project, slot, chance) for slot in range(BATCH)]
-        give_up(project, pids, builds)
+        give_up(project, pids, builds, tmp_path)
         for build in builds:
             if build.way[-1] != signal.SIGKILL and len(build.way) == 1:
                 times[build.is_stubborn].append(build.seconds)
@@ -152,7 +156,7 @@ def test_of_builds_that_are_given_up_nothing_is_left(project: Project, tmp_path:
             print(f"{name}: median {statistics.median(measured) * 1e3:.0f} ms, most {max(measured) * 1e3:.0f} ms")
 
 
-def give_up(project: Project, pids: Fifo, builds: list[Build]) -> None:
+def give_up(project: Project, pids: Fifo, builds: list[Build], top: Path) -> None:
     for _ in range(sum(build.lines for build in builds)):
         assert pids.receive() == "up"
     for build in builds:
@@ -164,6 +168,7 @@ def give_up(project: Project, pids: Fifo, builds: list[Build]) -> None:
         for number in ended:
             running.pop(number).has_ended()
     wait_for_sessions(project, 0)
+    assert [process.name for process in processes() if _works_in(process.pid, top)] == []
 
 
 def assert_that_all_tokens_are_there(project: Project, pids: Fifo) -> None:
