@@ -45,6 +45,13 @@ TIMES = {"intent.after": "4", "install.renamed": "7", "record.before": "5", "com
 FRESH = ("redo.made", "redo.ignored", "made.empty", "made.created", "database.empty", "database.created")
 
 
+@pytest.mark.parametrize("value", ["no.such", "lock.taken:x", "lock.taken:-1"])
+def test_a_server_with_an_unknown_failpoint_does_not_start(value: str, project: Project) -> None:
+    result = project.run("redod", "run", env={"REDOD_FAILPOINT": value})
+    assert result.returncode == 2
+    assert b"is no failpoint; unset it" in result.stderr
+
+
 @pytest.mark.parametrize("point", POINTS)
 def test_a_crash_at_a_failpoint_loses_nothing(point: str, project: Project, clean: Project) -> None:
     crashes = Crashes(project, clean, _SEED)

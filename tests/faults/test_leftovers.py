@@ -77,3 +77,39 @@ def test_a_tree_that_becomes_writable_keeps_the_store_that_knows_its_targets(tmp
     assert workspaces(tmp_path).prepare(root, b"/nonexistent").in_tree, "nothing is recorded there yet"
     os.close(os.open(outside.directory + b"/" + DATABASE, os.O_CREAT))
     assert workspaces(tmp_path).prepare(root, b"/nonexistent") == outside
+
+
+DETACHED = """
+python3 -c '
+import os
+os.closerange(3, 256)
+print(os.getpid(), file=open("{pids}", "w"))
+os.execvp("sleep", ["sleep", "1000"])
+' >/dev/null 2>&1 &
+echo x
+"""
+"""It holds no completion pipe: the target is committed while it runs."""
+
+
+def test_what_a_killed_server_left_running_is_ended_before_anything_is_built(project: Project, pids: Fifo) -> None:
+    project.write("x.do", f"echo half >$3; sleep 1000 & echo $! >{pids.path}; echo $$ >{pids.path}; wait\n")
+    project.write("y.do", f"echo $$ >{pids.path}; echo y\n")
+    building = project.start("redo-ifchange", "x")
+    family = [pids.receive_process(), pids.receive_process()]
+    project.kill_server()
+    building.communicate()
+    assert project.redo("y") == ["y"]
+    assert not [process for process in family if process.is_alive]
+    project.run("redod", "stop", check=True)
+    assert not list(project.path.glob("*.redo.tmp*"))
+
+
+def test_what_outlived_a_committed_target_lives_on_after_the_servers_death(project: Project, pids: Fifo) -> None:
+    project.write("x.do", DETACHED.format(pids=pids.path))
+    project.write("y.do", "echo y\n")
+    assert project.redo("x") == ["x"]
+    process = pids.receive_process()
+    project.kill_server()
+    assert project.redo("y") == ["y"]
+    assert process.is_alive
+    process.kill()
