@@ -72,7 +72,7 @@ def build(context: Context, names: list[bytes], options: BuildOptions = _DEFAULT
 
 async def _open_and_build(context: Context, caller: Caller, targets: list[bytes], force: bool) -> None:
     try:
-        await open_stores(context.engine, caller, targets, caller.setting, caller.session)
+        await open_stores(context.engine, caller, targets, caller.setting)
     except RedodError as error:
         caller.refuse(error)
     except Exception:

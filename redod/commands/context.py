@@ -10,6 +10,7 @@ from typing import Protocol
 
 from redod.collector import Collector
 from redod.commands.usage import USAGE
+from redod.core.model import Session
 from redod.engine.client import Setting
 from redod.engine.engine import Engine
 from redod.engine.run import Run
@@ -74,6 +75,11 @@ class Context:
     @property
     def client(self) -> int:
         return self.link.peer
+
+    @property
+    def session(self) -> Session | None:
+        """Only a `Caller` builds for one."""
+        return None
 
     def setting(self) -> Setting:
         call = self.invocation

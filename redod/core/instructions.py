@@ -138,6 +138,13 @@ class RestPool(NamedTuple):
     pool: "Pool"
 
 
+class SessionTookOver(NamedTuple):
+    """`new` has taken a job of `old` over: what that uses, it uses, too."""
+
+    old: "Session"
+    new: "Session"
+
+
 class EndSession(NamedTuple):
     """Nothing of the session is left."""
 
@@ -147,5 +154,5 @@ class EndSession(NamedTuple):
 Instruction = (
     Observe | StartJob | Examine | Install | Discard | KillJob | Record | Reply | Complain | Remark | ShowJob |
     ShowUnchanged | ShowFailed
-    | Explain | JobEnded | AskToken | ReturnTokens | AwaitLowLoad | RestPool | EndSession
+    | Explain | JobEnded | AskToken | ReturnTokens | AwaitLowLoad | RestPool | SessionTookOver | EndSession
 )  # fmt: skip

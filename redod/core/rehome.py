@@ -5,6 +5,7 @@ must be able to end it. The job keeps its pool, since a token is not taken twice
 with the session.
 """
 
+from redod.core.instructions import SessionTookOver
 from redod.core.model import Call, Job, Session, Want, World
 from redod.core.tokens import Pool
 
@@ -14,6 +15,7 @@ def rehome(world: World, job: Job, subscriber: Want) -> None:
     old, new = job.session, subscriber.session
     if old is new:
         return
+    world.tell(SessionTookOver(old, new))
     _move_want(world, job.want, old, new)
     todo = [job]
     while todo:

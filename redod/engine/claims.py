@@ -61,6 +61,10 @@ class Claims:
     def add(self, session: Session, root: bytes) -> None:
         self._used.setdefault(session, set()).add(root)
 
+    def take_over(self, old: Session, new: Session) -> None:
+        """A job of `old` belongs to `new` now, which uses all that it may need."""
+        self._used.setdefault(new, set()).update(self._used.get(old, ()))
+
     def leave(self, session: Session) -> set[bytes]:
         """The session is over; what it used."""
         self._gathering.discard(session)

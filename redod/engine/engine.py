@@ -291,6 +291,8 @@ class Engine:
                     self._events.append(events.LoadFell(session))
             case do.RestPool(pool):
                 self.jobservers.rest(pool)
+            case do.SessionTookOver(old, new):
+                self.stores.claims.take_over(old, new)
             case do.EndSession(session):
                 self._loads.forget(session)
                 if session.pool.borrowed:

@@ -56,7 +56,7 @@ class Caller:
         """Its call is over; with what it did may still wait to be shown."""
         self._over = False
         parent = None if run is None else run.client
-        self.session: Session = engine.scheduler.open_session(
+        self._first_session: Session = engine.scheduler.open_session(
             pool=pool, keep_going=options.keep_going, load_limit=options.load,
             background=options.background_priority or setting.nice > 0,
         ) if run is None else run.job.session  # fmt: skip
@@ -96,6 +96,11 @@ class Caller:
             self.log = run.log
         if run is None:
             engine.on_end(self.session, self._session_over)
+
+    @property
+    def session(self) -> Session:
+        """A script's call belongs to the session that has its job now, which may have taken it over."""
+        return self._first_session if self._run is None else self._run.job.session
 
     @property
     def client(self) -> int:

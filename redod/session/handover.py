@@ -36,21 +36,24 @@ class Teller(Protocol):
     def client(self) -> int:
         """The pid of whose client it is."""
 
+    @property
+    def session(self) -> Session | None:
+        """For which the stores are opened; another may take it over meanwhile."""
+
     def complain(self, text: str) -> None: ...
 
 
 async def open_stores(
-    engine: Engine, teller: Teller, targets: list[bytes], setting: Setting, session: Session | None = None,
-    *, make: bool = False,
-) -> None:  # fmt: skip
+    engine: Engine, teller: Teller, targets: list[bytes], setting: Setting, *, make: bool = False
+) -> None:
     """Open the stores of these targets' workspaces, asking other servers for those that they own.
 
     Raises RedodError when one cannot be had.
     """
     # One may be given up while the next is waited for, so they are counted anew each time.
     with engine.tasks.waiting():
-        while missing := engine.stores.missing(targets, setting, session, make=make):
-            await _open(engine, teller, missing[0], setting, session)
+        while missing := engine.stores.missing(targets, setting, teller.session, make=make):
+            await _open(engine, teller, missing[0], setting)
             await engine.wait_clean()
             if not make:
                 await _offer_adoption(engine, teller, missing[0].root)
@@ -70,10 +73,9 @@ async def _offer_adoption(engine: Engine, teller: Teller, root: bytes) -> None:
         )
 
 
-async def _open(
-    engine: Engine, teller: Teller, workspace: Workspace, setting: Setting, session: Session | None
-) -> None:
+async def _open(engine: Engine, teller: Teller, workspace: Workspace, setting: Setting) -> None:
     told: asyncio.TimerHandle | None = None
+    session = teller.session
     request = Request(engine.socket, teller.client, engine.stores.claims.is_building(session))
     try:
         while True:

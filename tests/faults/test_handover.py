@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.events import Fifo, Watched, count, expect, finish, status_of
+from tests.behaviour.events import Fifo, Watched, count, expect, finish, status_of, wait_for_sessions
 from tests.behaviour.project import Project, make_install
 
 
@@ -180,3 +180,29 @@ def test_a_workspace_that_is_gone_with_its_targets_is_built_anew(project: Projec
         left.unlink()
     assert "inner/lib" in project.redo("outer")
     assert project.redo("outer") == []
+
+
+def test_a_wait_for_another_daemon_goes_on_for_the_session_that_takes_its_job_over(
+    project: Project, other: Project, pids: Fifo, go: Fifo
+) -> None:
+    for name in ("outer", "inner"):
+        (project.path / name / ".redo").mkdir(parents=True)
+    inner, outer = project.path / "inner", project.path / "outer"
+    project.write("inner/y.do", f"echo $$ >{pids.path}; read y <{go.path}; echo y")
+    project.write("inner/z.do", "echo z")
+    project.write("outer/x.do", f"echo $$ >{pids.path}; redo-ifchange ../inner/z; cat ../inner/z")
+    builder = other.start("redo-ifchange", "y", cwd=inner)
+    pids.receive()
+    first = project.start("redo-ifchange", "x", cwd=outer)
+    expect(first, b"waiting for another redod")
+    second = project.start("redo-ifchange", "x", cwd=outer)
+    expect(second, b"waiting for another redod")
+    first.kill()
+    finish(first, status=-signal.SIGKILL)
+    wait_for_sessions(project, 1)
+    go.send()
+    finish(builder)
+    finish(second)
+    assert project.read("outer/x") == "z\n"
+    other.run("redo-ifchange", "z", cwd=inner, check=True)
+    assert project.jobs(project.run("redo-ifchange", "x", cwd=outer, check=True)) == []

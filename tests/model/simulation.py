@@ -298,6 +298,8 @@ class Simulation:
                 self._watched.discard(pool)
                 if not pool.borrowed:
                     assert self.tokens.pop(pool, pool.size - 1) <= pool.size - 1
+            case do.SessionTookOver(old, new):
+                assert old is not new
             case do.EndSession(session):
                 client = self._clients.pop(session)
                 client.ended = True
