@@ -47,6 +47,7 @@ _SCRIPTS = [
     Item("#!", "A script that begins with these is run by the program named there, every other one by sh -e."),
 ]  # fmt: skip
 _ENVIRONMENT = [
+    Item("REDOD", "off: serve the command by an instance of its own, which ends with it, as redo --no-daemon does."),
     Item("REDOD_SOCKET", "Where the server listens, in place of the usual path."),
     Item("REDO_TARGET, REDO_DEPTH, REDO_SESSION", "In a script: its target, how deeply it is nested, and which session"
          " it belongs to."),
