@@ -29,7 +29,7 @@ async def gently(items: Iterable[_Item]) -> AsyncIterator[_Item]:
             deadline = time.monotonic() + SLICE
 
 
-async def send(context: Context, lines: Iterable[bytes], status: int = 0) -> None:
+async def send(context: Context, lines: Iterable[bytes]) -> None:
     """Send these to the client's standard output, as fast as it takes them, and end it."""
     link, room = context.link, asyncio.Event()
     link.on_room(room.set)
@@ -40,7 +40,7 @@ async def send(context: Context, lines: Iterable[bytes], status: int = 0) -> Non
         while link.is_full:
             room.clear()
             await room.wait()
-    link.exit(status)
+    link.exit(0)
 
 
 async def send_names(context: Context, nodes: Iterable[Node], end: bytes) -> None:

@@ -1,6 +1,7 @@
 """`redo-why`: why targets would be, or were last, built. It tells what checks decided; it decides nothing itself."""
 
 from collections.abc import Iterator
+from heapq import nsmallest
 
 from redod.commands.affected import find_dependents
 from redod.commands.answer import open_around, send
@@ -90,10 +91,11 @@ class _Telling:
                 yield f"  it had asked for {self._name(other)}, which did not exist"
 
     def _wanted(self, node: Node) -> Iterator[str]:
-        wanted = sorted(self._name(target) for target in self._dependents.of(node))
+        wanted = self._dependents.of(node)
         if wanted:
+            first = [self._name(target) for target in nsmallest(_FEW, wanted, key=lambda target: target.path)]
             more = f" and {len(wanted) - _FEW} more" if len(wanted) > _FEW else ""
-            yield f"  {self._name(node)} is wanted by {', '.join(wanted[:_FEW])}{more}"
+            yield f"  {self._name(node)} is wanted by {', '.join(first)}{more}"
 
     def _name(self, node: Node) -> str:
         return show(relative(node.path, self._cwd))
