@@ -69,6 +69,7 @@ __attribute__((noreturn)) void detach(char **arguments);
 /* ---- redo.c ------------------------------------------------------------------------------------------------------ */
 
 extern int quick_connection; /* where quick.c has sent the invocation already, else -1 */
+__attribute__((noreturn)) void begin_again(void);
 
 /* ---- job.c, invoke.c, relay.c ------------------------------------------------------------------------------------ */
 
@@ -86,6 +87,7 @@ enum frame_type {
     INVOKE = 1, SIGNAL = 2, STDIN = 3, WINSIZE = 4,
     JOB_STARTED = 5, JOB_ENDED = 6, SETTLED = 7,
     OUTPUT = 16, READ_STDIN = 17, EXIT = 18, REFUSED = 19, STATUS = 20, ALONE = 21, START_JOB = 22, SETTLE = 23,
+    GO_ON = 24,
 };
 
 /* The fields of INVOKE. */

@@ -20,6 +20,8 @@
 
 #include "client.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +29,8 @@
 #include <unistd.h>
 
 int quick_connection = -1;
+
+enum { PAUSE = 500 }; /* milliseconds: a server that always fails is not started in a tight loop */
 
 static const char redod_usage[] =
     "usage: redod COMMAND\n"
@@ -144,6 +148,16 @@ static void ask_private_server(char **arguments, const char *cwd)
     fail(FAILED, "an instance for this invocation alone asked for another; please report it");
 }
 
+static char **called;
+
+/* As if we had just been called: for an invocation that goes on with the next server. */
+void begin_again(void)
+{
+    poll(NULL, 0, PAUSE);
+    execv("/proc/self/exe", called);
+    fail(FAILED, "cannot begin again: %s", strerror(errno));
+}
+
 int main(int argc, char **argv)
 {
     char **arguments = argv + (argc > 0);
@@ -151,6 +165,7 @@ int main(int argc, char **argv)
 
     if (argc > 0 && *argv[0])
         command = basename(argv[0]);
+    called = argv;
     signal(SIGPIPE, SIG_IGN);
     examine_standard_descriptors();
     occupy_standard_descriptors();

@@ -330,6 +330,7 @@ __attribute__((noreturn)) static void leave(int status)
 }
 
 static bool told_alone; /* to start an instance of our own */
+static bool goes_on; /* to go on with the next server when this one ends */
 
 static bool write_alone(const unsigned char *text, size_t size)
 {
@@ -356,6 +357,8 @@ static void obey(unsigned type, const unsigned char *payload, size_t size)
         die_by(payload[1]);
     else if (type == ALONE)
         told_alone = write_alone(payload, size);
+    else if (type == GO_ON && size == 0)
+        goes_on = true;
     else if (type == REFUSED && size >= 1)
         fail(payload[0], "%.*s", (int)(size - 1), (const char *)payload + 1);
     else
@@ -412,6 +415,10 @@ bool relay(int connection, const char *path, bool sent, bool again)
             continue;
         if (n <= 0 && again && is_unread(sent, n))
             break;
+        if (n <= 0 && goes_on && !interrupted) {
+            hide_status();
+            begin_again();
+        }
         if (n <= 0)
             fail(FAILED, "the server ended without an answer; see %s, then try again", log_path(path));
         again = false;

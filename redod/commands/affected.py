@@ -72,6 +72,10 @@ class _Build(Errand):
         else:
             super().interrupt(number)
 
+    def resized(self, columns: int) -> None:
+        if self._builder is not None:
+            self._builder.resized(columns)
+
     def gone(self) -> None:
         super().gone()
         if self._builder is not None:

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from redod.commands.adopt import adopt
 from redod.commands.context import Attendant, Context
 from redod.commands.display import DISPLAY, switch
+from redod.commands.watch import Watch
 from redod.errors import InternalError, RedodError, UsageError
 from redod.session.caller import Caller
 from redod.session.handover import open_stores
@@ -15,7 +16,8 @@ from redod.session.pools import choose_pool
 
 _LONG = (
     *DISPLAY, "jobs=", "load=", "background-priority", "events=", "background=", "timeout=", "keep-going", "xtrace",
-    "verbose", "debug", "shuffle", "log", "no-log", "no-daemon", "adopt", "console",
+    "verbose", "debug", "shuffle", "log", "no-log", "no-daemon", "adopt", "console", "watch",
+    "on-change=",
 )  # fmt: skip
 _SHORT = {"-k": "--keep-going", "-x": "--trace", "-v": "--verbose", "-d": "--debug"}
 _COUNTED = ("trace", "verbose", "debug")
@@ -24,10 +26,28 @@ _DEFAULT = BuildOptions()
 
 def redo(context: Context) -> Attendant | None:
     """Run the targets' scripts, whatever their state."""
-    found, names = context.options("j:kxvd", _LONG)
+    found, names = context.options("j:kxvdw", _LONG)
     if ("--adopt", "") in found:
         return adopt(context, names)
+    chosen = {option for option, _ in found}
+    if chosen & {"-w", "--watch", "--on-change"}:
+        return _watch(context, names or [b"all"], found)
     return build(context, names or [b"all"], _options(found), force=True)
+
+
+def _watch(context: Context, names: list[bytes], found: list[tuple[str, str]]) -> Attendant:
+    if context.run is not None:
+        raise RedodError("--watch is for command lines; a script is run again when what it depends on has changed")
+    policy = dict(found).get("--on-change", "finish")
+    if policy not in ("finish", "restart"):
+        raise UsageError(f"--on-change is finish or restart, not {policy!r}")
+    options = _options([pair for pair in found if pair[0] not in ("-w", "--watch", "--on-change")])
+    # Whoever watches wants to know why something is built.
+    options = options.model_copy(update={"debug": max(1, options.debug)})
+    return Watch(
+        context, context.paths(names), lambda cycle: build(cycle, names, options, force=False),
+        restart=policy == "restart",
+    )  # fmt: skip
 
 
 def redo_ifchange(context: Context) -> Attendant | None:

@@ -15,6 +15,9 @@ Run the scripts of the targets (default: all), and of whatever they ask for that
   -x, --xtrace       sh prints the commands of the named targets' scripts; -xx: of all scripts
   -v, --verbose      sh prints the lines of the named targets' scripts; -vv: of all scripts
   -d, --debug        say why each target is built
+  -w, --watch        build, then build again whenever something changes, as redo-ifchange would, until Ctrl-C
+  --on-change=finish|restart
+                     with --watch, a change while a build runs: finish it first (default), or begin again at once
   --events=json      tell what happens on standard output, a line of JSON for each event (docs/events.md)
   --shuffle          build in random order, to find missing dependencies
   --adopt            for when .redo was lost: build nothing, but take existing files that a dofile matches (all here and

@@ -45,7 +45,7 @@ class Goals:
 
     def __call__(self) -> list[Node]:
         """The goals of the open workspaces. Raises ConfigError."""
-        found = dict.fromkeys(self.watched)
+        found = dict.fromkeys(+self.watched)
         for workspace in self._stores:
             names = [os.fsencode(name) for name in self._stores.configs.read(workspace.root).goals]
             names += self._known(workspace)

@@ -40,6 +40,8 @@ class Watching:
         self._watcher: Watcher | None = None
         self._cause = ""
         self._is_planned = False
+        self.listeners: list[Callable[[events.Event], None]] = []
+        """Told of all news, before the core knows them: they may only take note."""
         self.missed = 0
         """How many changes were found of which nothing had told."""
         setting = os.environ.get(SETTING, "")
@@ -68,8 +70,14 @@ class Watching:
 
     def news(self) -> list[events.Event]:
         """What has happened until now. Whatever is looked at after this call will be told of by later news."""
-        found = None if self._watcher is None else self._watcher.read()
-        return [] if found is None else _events(found)
+        news = None if self._watcher is None else self._watcher.read()
+        if news is None:
+            return []
+        found = _events(news)
+        for event in found:
+            for listener in list(self.listeners):
+                listener(event)
+        return found
 
     def state(self) -> str:
         """One line for the user."""

@@ -41,6 +41,7 @@ class FrameType(IntEnum):
     ALONE = 21
     START_JOB = 22
     SETTLE = 23
+    GO_ON = 24
 
 
 _FROM_CLIENT = frozenset(kind for kind in FrameType if kind < 16)
@@ -229,6 +230,8 @@ class FrameReader:
         return Resized(*struct.unpack(">HH", payload))
 
 
+GO_ON = _HEADER.pack(0, FrameType.GO_ON)
+"""The frame that has the client go on with the next server when this one ends."""
 READ_STDIN = _HEADER.pack(0, FrameType.READ_STDIN)
 """The frame that asks for the client's standard input."""
 SETTLE = _HEADER.pack(0, FrameType.SETTLE)

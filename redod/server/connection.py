@@ -86,6 +86,8 @@ class Connection:
         self._writing = False
         self._ending = False
         self._is_open = True
+        self.goes_on = False
+        """Its client goes on with the next server."""
         self._room: Callable[[], None] | None = None
         self._stdin: Callable[[bytes], None] | None = None
         credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
@@ -124,6 +126,10 @@ class Connection:
         self._out += order
         self._write_later()
         self._writable()
+
+    def go_on(self) -> None:
+        self.goes_on = True
+        self._send(frames.GO_ON)
 
     def exit(self, status: int) -> None:
         self._end(frames.encode_exit_status(status))

@@ -109,7 +109,11 @@ class Server:
         for link in self._stopping:
             link.exit(0)
         for connection in list(self._connections):
-            connection.refuse(1, "the server was stopped")
+            if connection.goes_on and not self._stopping:
+                # Nobody has asked for the end of everything: another server is going to take this one's place.
+                connection.close()
+            else:
+                connection.refuse(1, "the server was stopped")
         if self._connections:
             # What was answered is still on its way to clients that are slow to read.
             await asyncio.wait([self._loop.create_task(self._empty.wait())], timeout=_FAREWELL)

@@ -11,7 +11,7 @@ import os
 import secrets
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from redod.core import events
@@ -52,6 +52,8 @@ class Supervisor:
         self._starting: dict[Job, Service] = {}
         """Those that a running script has started."""
         self._timer: asyncio.TimerHandle | None = None
+        self.listeners: list[Callable[[Node], None]] = []
+        """Called when a target's process has ended that nobody has stopped."""
         engine.on_job_end = self.job_ended
         engine.stores.on_open = self.adopt
         engine.stores.on_close = self.let_go
@@ -234,6 +236,9 @@ class Supervisor:
         if self._services.get(service.node) is service:
             _log.info("service %s %s", os.fsdecode(service.node.path), service.how_it_ended())
             self._tell(service.node, has_ended=True)
+            if not service.is_stopped:
+                for listener in list(self.listeners):
+                    listener(service.node)
 
     def adopt(self, workspace: OpenWorkspace) -> None:
         """Find the services again that an earlier server has left in a workspace that has just been opened."""

@@ -40,6 +40,9 @@ class Link(Protocol):
         they are sent. `starter` is told.
         """
 
+    def go_on(self) -> None:
+        """Have the client send its invocation to the next server if this one ends."""
+
     def exit(self, status: int) -> None:
         """The end: the client exits with this status."""
 

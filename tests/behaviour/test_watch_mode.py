@@ -1,0 +1,259 @@
+"""`redo --watch`: builds, and builds again whenever something changes."""
+
+import os
+import select
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.behaviour.events import Fifo, finish
+from tests.behaviour.project import PATIENCE, Project
+
+DONE = "redo: done; waiting for a change"
+FAILED = "redo: failed; waiting for a change"
+
+
+class Watcher:
+    """A running `redo --watch`, and what it prints, line by line."""
+
+    def __init__(self, project: Project, *arguments: str, **environment: str) -> None:
+        self.process = project.start("redo", "--watch", *arguments, env=environment)
+        self._rest = b""
+
+    def line(self) -> str:
+        """The next line."""
+        assert self.process.stderr is not None
+        while b"\n" not in self._rest:
+            assert select.select([self.process.stderr], [], [], PATIENCE)[0], f"nothing came after {self._rest!r}"
+            data = os.read(self.process.stderr.fileno(), 65536)
+            assert data, f"it ended after {self._rest!r}"
+            self._rest += data
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line.decode()
+
+    def cycle(self, last: str = DONE) -> list[str]:
+        """The lines up to the one that says that it waits; without that."""
+        lines = []
+        while (line := self.line()) not in (DONE, FAILED):
+            lines.append(line)
+        assert line == last, lines
+        return lines
+
+
+def jobs(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.startswith("redo  ")]
+
+
+Start = Callable[..., Watcher]
+
+
+@pytest.fixture
+def watch(project: Project) -> Iterator[Start]:
+    started: list[Watcher] = []
+
+    def start(*arguments: str, **environment: str) -> Watcher:
+        started.append(Watcher(project, *arguments, **environment))
+        return started[-1]
+
+    yield start
+    for watcher in started:
+        watcher.process.kill()
+        watcher.process.communicate()
+
+
+@pytest.fixture
+def tree(project: Project) -> Project:
+    project.write("all.do", "redo-ifchange a.o b.o\n")
+    project.write("default.o.do", "redo-ifchange $2.c\ncp $2.c $3\n")
+    project.write("a.c", "a\n")
+    project.write("b.c", "b\n")
+    return project
+
+
+def test_an_edit_builds_what_depends_on_it_and_tells_what_changed_and_why(tree: Project, watch: Start) -> None:
+    watcher = watch()
+    assert [line for line in watcher.cycle() if line.startswith("redo  ")] == [
+        "redo  all",
+        "redo    a.o",
+        "redo    b.o",
+    ]
+    tree.write("a.c", "other\n")
+    lines = watcher.cycle()
+    assert lines[0] == "redo: a.c changed"
+    assert "redo: all is out of date: a.o is out of date" in lines
+    assert any(line.startswith("redo: a.o is out of date: a.c changed") for line in lines)
+    assert jobs(lines) == ["redo  all", "redo    a.o"]
+    assert tree.read("a.o") == "other\n"
+    watcher.process.send_signal(signal.SIGINT)
+    finish(watcher.process, status=-signal.SIGINT)
+
+
+def test_what_the_goals_do_not_depend_on_starts_nothing(tree: Project, watch: Start) -> None:
+    watcher = watch("a.o")
+    watcher.cycle()
+    tree.write("b.c", "new b\n")
+    tree.write("unrelated", "x")
+    (tree.path / "a.o").touch()  # a hand edit, which is told of and kept
+    tree.write("a.c", "new a\n")
+    assert "a.c" in watcher.cycle()[0]
+
+
+def test_outputs_and_always_targets_start_no_build(tree: Project, watch: Start) -> None:
+    tree.write("all.do", "redo-always\nredo-ifchange a.o\ndate +%N\n")
+    watcher = watch()
+    watcher.cycle()
+    tree.write("a.c", "new\n")
+    assert watcher.cycle()[0] == "redo: a.c changed"
+    tree.write("a.c", "newer\n")
+    assert watcher.cycle()[0] == "redo: a.c changed"
+
+
+def test_it_survives_failures_and_goes_on_when_they_are_mended(tree: Project, watch: Start) -> None:
+    tree.write("default.o.do", "redo-ifchange $2.c\nif grep -q wrong $2.c; then exit 1; fi\ncp $2.c $3\n")
+    tree.write("a.c", "wrong\n")
+    watcher = watch()
+    watcher.cycle(FAILED)
+    tree.write("a.c", "right\n")
+    watcher.cycle(DONE)
+    assert tree.read("a.o") == "right\n"
+
+
+def test_a_missing_source_and_a_new_script_are_noticed(tree: Project, watch: Start) -> None:
+    (tree.path / "b.c").unlink()
+    watcher = watch()
+    watcher.cycle(FAILED)
+    tree.write("b.c", "back\n")
+    watcher.cycle(DONE)
+    tree.write("a.o.do", "redo-ifchange a.c\necho by another script\n")
+    assert watcher.cycle(DONE)[0] == "redo: a.o.do changed"
+    assert tree.read("a.o") == "by another script\n"
+
+
+def test_many_changes_at_once_are_one_build(tree: Project, watch: Start) -> None:
+    watcher = watch()
+    watcher.cycle()
+    lock = tree.write(".git/index.lock", "")
+    tree.write("a.c", "new a\n")
+    tree.write("b.c", "new b\n")
+    lock.unlink()
+    assert watcher.cycle()[0] == "redo: a.c, b.c changed"
+
+
+@pytest.fixture
+def slow(tree: Project, pids: Fifo, go: Fifo) -> Project:
+    """a.o takes as long as the test wants."""
+    tree.write("a.o.do", "redo-ifchange a.c\necho $(cat a.c) >pids\nread x <go\ncp a.c $3\n")
+    return tree
+
+
+def test_a_change_during_a_build_lets_it_finish_first(slow: Project, watch: Start, pids: Fifo, go: Fifo) -> None:
+    watcher = watch("a.o")
+    assert pids.receive() == "a"
+    slow.write("a.c", "later\n")
+    go.send()
+    assert pids.receive() == "later"
+    go.send()
+    assert "redo: a.c changed" in watcher.cycle()
+    assert slow.read("a.o") == "later\n"
+
+
+def test_a_change_during_a_build_can_begin_it_again(slow: Project, watch: Start, pids: Fifo, go: Fifo) -> None:
+    watcher = watch("--on-change=restart", "a.o")
+    assert pids.receive() == "a"
+    go.send()
+    watcher.cycle()
+    slow.write("a.c", "second\n")
+    assert pids.receive() == "second"
+    slow.write("a.c", "third\n")
+    assert pids.receive() == "third"
+    go.send()
+    watcher.cycle()
+    assert slow.read("a.o") == "third\n"
+
+
+@pytest.mark.parametrize("watching", ["", "off"])
+def test_a_source_that_a_script_keeps_writing_starts_one_more_build_and_is_named(
+    tree: Project, watch: Start, watching: str
+) -> None:
+    tree.environment["REDOD_WATCH"] = watching
+    tree.write("all.do", "redo-ifchange a.o counter\necho x >>counter\n")
+    tree.write("counter", "x\n")
+    watcher = watch()
+    lines: list[str] = []
+    while not (lines and lines[-1] in (DONE, FAILED)):
+        lines.append(watcher.line())
+    assert lines.count("redo: counter changed") <= 1
+    assert any(line.startswith("redo: counter changed during this build, as during the one before") for line in lines)
+    tree.write("a.c", "new\n")
+    assert "redo: a.c changed" in watcher.line()
+
+
+def test_it_goes_on_with_the_next_server_when_one_is_killed(tree: Project, watch: Start) -> None:
+    watcher = watch()
+    watcher.cycle()
+    tree.kill_server()
+    watcher.cycle()
+    tree.write("a.c", "new\n")
+    assert watcher.cycle()[0] == "redo: a.c changed"
+    assert tree.read("a.o") == "new\n"
+
+
+def test_redod_stop_ends_it(tree: Project, watch: Start) -> None:
+    watcher = watch()
+    watcher.cycle()
+    tree.run("redod", "stop", check=True)
+    _, err = finish(watcher.process, status=1)
+    assert b"the server was stopped" in err
+
+
+def test_a_service_that_ends_is_started_again(tree: Project, watch: Start, pids: Fifo) -> None:
+    tree.write("serve.do", "redo-ifchange a.c\nredo-service sh -c 'echo $$ >pids; exec sleep 1000'\n")
+    watcher = watch("serve")
+    first = pids.receive_process()
+    watcher.cycle()
+    first.kill()
+    assert "redo: serve ended" in watcher.cycle()
+    second = pids.receive_process()
+    tree.write("a.c", "new\n")
+    assert watcher.cycle()[0] == "redo: a.c changed"
+    second.wait_end()
+    pids.receive()
+
+
+def test_what_is_watched_is_a_goal_of_save_hooks(tree: Project, watch: Start) -> None:
+    watcher = watch("a.o")
+    watcher.cycle()
+    tree.write("b.o.do", "redo-ifchange a.c\ncp a.c $3\n")
+    tree.run("redo", "b.o", check=True)
+    result = tree.run("redo-affected", "--build", "b.c", check=True)
+    assert b"no goal depends on b.c" in result.stderr
+    assert b"no goal" not in tree.run("redo-affected", "--build", "a.c", check=True).stderr
+
+
+def test_where_nothing_can_be_watched_it_looks_now_and_then(tree: Project, watch: Start) -> None:
+    tree.environment["REDOD_WATCH"] = "off"
+    watcher = watch()
+    watcher.cycle()
+    tree.write("a.c", "new\n")
+    assert watcher.cycle()[0] == "redo: a.c changed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--watch", "--on-change=never"], 2, b"--on-change is finish or restart"),
+        (["--watch", ""], 204, b"empty"),
+    ],
+)
+def test_a_wrong_call_says_what_is_wrong(tree: Project, arguments: list[str], status: int, message: bytes) -> None:
+    result = tree.run("redo", *arguments)
+    assert result.returncode == status
+    assert message in result.stderr
+
+
+def test_in_a_script_it_is_refused(tree: Project) -> None:
+    tree.write("x.do", "redo --watch a.o\n")
+    result = tree.run("redo", "x")
+    assert result.returncode == 1
+    assert b"--watch is for command lines" in result.stderr
