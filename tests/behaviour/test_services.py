@@ -312,3 +312,9 @@ def test_a_service_has_only_the_standard_descriptors_and_no_trace_of_its_job(
     assert "REDO_JOB" not in log
     assert os.readlink(f"/proc/{service.pid}/cwd") == str(project.path / "sub")
     assert os.getsid(service.pid) == service.pid
+
+
+def test_a_service_inherits_no_jobserver_of_the_build_that_starts_it(project: Project, pids: Fifo) -> None:
+    project.write("serve.do", "redo-service sh -c 'echo $(ls /proc/$$/fd) $MAKEFLAGS >pids; exec sleep 1000'")
+    project.run("redo", "-j3", "serve", check=True)
+    assert all(number.isdecimal() and int(number) < 50 for number in pids.receive().split())
