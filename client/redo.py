@@ -878,7 +878,8 @@ class Relay:
                 hide_status()
                 begin_again()
             if not more:
-                fail(FAILED, b"the server ended without an answer; see " + log_path(self.path) + b", then try again")
+                log = log_path(self.path)
+                fail(FAILED, b"the build server (redod) ended without an answer; try again; its log: " + log)
             data = self.obey_all(data + more)
 
 

@@ -420,7 +420,7 @@ bool relay(int connection, const char *path, bool sent, bool again)
             begin_again();
         }
         if (n <= 0)
-            fail(FAILED, "the server ended without an answer; see %s, then try again", log_path(path));
+            fail(FAILED, "the build server (redod) ended without an answer; try again; its log: %s", log_path(path));
         again = false;
         size += (size_t)n;
         used = obey_all(data, size);

@@ -116,7 +116,7 @@ def test_when_the_server_is_killed_it_is_gone(held: Project, pids: Fifo) -> None
         terminal.wait(has_status)
         held.kill_server()
         assert terminal.finish() == 1
-        assert terminal.lines[3].startswith("redo: the server ended without an answer")
+        assert terminal.lines[3].startswith("redo: the build server (redod) ended without an answer")
         assert not [line for line in terminal.lines if STATUS.search(line)]
         for process in processes:
             process.kill()

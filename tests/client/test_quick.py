@@ -196,7 +196,7 @@ def test_a_refusal_and_the_servers_death_are_told(quick: Client, serve: Serve) -
     with serve(die) as server:
         result = quick.run(NAME, env=nested(server.path))
     assert result.returncode == 1
-    assert result.stderr.startswith(b"redo-ifchange: the server ended without an answer; ")
+    assert result.stderr.startswith(b"redo-ifchange: the build server (redod) ended without an answer; ")
 
 
 def test_a_signal_while_it_waits_ends_it_and_closes_the_connection(quick: Client, serve: Serve) -> None:

@@ -357,7 +357,9 @@ def test_an_end_without_exit_names_the_log(client: Client, serve: Serve, talk: T
         result = client.run("redo", socket=server.path)
     log = server.path.removesuffix(b".sock") + b".log"
     assert result.returncode == 1
-    assert result.stderr == b"redo: the server ended without an answer; see " + log + b", then try again\n"
+    assert (
+        result.stderr == b"redo: the build server (redod) ended without an answer; try again; its log: " + log + b"\n"
+    )
 
 
 def receive_for_ever(connection: Connection) -> None:

@@ -60,7 +60,7 @@ def test_a_daemon_killed_during_a_build_has_recorded_what_was_done(project: Proj
     script = pids.receive_process()
     project.kill_server()
     _, err = finish(building, status=1)
-    assert b"the server ended without an answer" in err
+    assert b"the build server (redod) ended without an answer" in err
     assert project.read("x") == "old\n"
     # The script outlives the daemon, and ends beside the next one's run of it.
     again = project.start("redo-ifchange", "x")
@@ -215,6 +215,6 @@ def test_a_daemon_that_hangs_is_killed_and_nothing_is_lost(project: Project, pid
     waiting = project.start("redo-ifchange", "all")
     daemon.kill()
     daemon.wait_end()
-    assert expect(waiting, b"\n").startswith(b"redo-ifchange: the server ended without an answer")
+    assert expect(waiting, b"\n").startswith(b"redo-ifchange: the build server (redod) ended without an answer")
     finish(waiting, status=1)
     assert quietly(project) == []
