@@ -593,7 +593,7 @@ class Engine:
             return
         run.search_begins()
         try:
-            marks = Marks(run.token, process.completion_id.inode, process.spared)
+            marks = Marks(run.token, process.completion_id.inode, process.spared, run.since)
             await end(process, marks, scan=self._scan)
         except OSError as error:
             # Without descriptors to look at /proc with, its process group is all that can be reached.

@@ -22,6 +22,7 @@ from redod.jobs.process import JobProcess
 from redod.logs.joblog import JobLog, Room
 from redod.trace.feed import Feed
 
+_TICKS = os.sysconf("SC_CLK_TCK")
 _log = logging.getLogger(__name__)
 
 GRACE = 1.0
@@ -58,6 +59,8 @@ class Run:
         """What it was when the job was over."""
         self.capture: Capture | None = None
         self.began = time.monotonic()
+        self.since = int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS) - 1
+        """When it began, in ticks since boot: none of its processes is older."""
         self.ended: float | None = None
         """When the script ended, by the monotonic clock, if somebody held the target then."""
         self.holders: list[Holder] = []

@@ -38,6 +38,8 @@ class Marks(NamedTuple):
     pipe: int
     spared: frozenset[int] = frozenset()
     """Process groups and sessions that hold strangers, too."""
+    since: int = 0
+    """When the job began, in ticks since boot."""
 
 
 class Group(NamedTuple):
@@ -78,7 +80,7 @@ async def end(job: Running, marks: Marks, grace: float = GRACE, scan: Scan | Non
     latest = int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
     while True:
         members = Group(job.pid, job.status is not None, latest)
-        found = find_processes(await scan.look(), marks, frozenset(known), members)
+        found = find_processes(await scan.look(marks.since), marks, frozenset(known), members)
         force = loop.time() >= began + grace
         if force:
             # All at once: one that sees another's end might still do what follows in its script.

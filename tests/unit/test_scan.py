@@ -67,11 +67,21 @@ def test_a_process_that_has_no_environment_is_seen_all_the_same() -> None:
     assert (seen[child.pid].token, seen[child.pid].is_bare) == (b"", True)
 
 
+def test_of_what_is_older_than_the_job_only_that_it_exists_is_looked_at(pipe: tuple[int, int]) -> None:
+    child = subprocess.Popen(["sleep", "1000"], pass_fds=[pipe[1]], env={"PATH": "/usr/bin:/bin", "REDO_JOB": "abc"})
+    with child:
+        started = next(one.process.started for one in look() if one.process.pid == child.pid)
+        before, after = ({one.process.pid: one for one in look(started + more)} for more in (0, 1))
+        child.kill()
+    assert before[child.pid].token == b"abc"
+    assert (after[child.pid].token, after[child.pid].pipes) == (b"", frozenset())
+
+
 async def test_who_asks_during_a_look_gets_the_next_one_with_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[list[Seen]] = []
     began, go_on = threading.Semaphore(0), threading.Semaphore(0)
 
-    def slow_look() -> list[Seen]:
+    def slow_look(_since: int) -> list[Seen]:
         looks.append([])
         began.release()
         go_on.acquire()
@@ -90,7 +100,7 @@ async def test_who_asks_during_a_look_gets_the_next_one_with_all_others(monkeypa
 
 
 async def test_a_look_that_fails_fails_for_those_who_asked_and_for_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> list[Seen]:
+    def broken(_since: int) -> list[Seen]:
         raise OSError(24, "no descriptor")
 
     shared = Scan()
