@@ -324,11 +324,12 @@ class Engine:
             directory = directory_of(path)
             if directory not in covered:
                 covered[directory] = covers(directory)
-                by_content[directory] = self.stores.is_by_content(directory)
             node = find(path)
             if node is None or node.kind is Kind.TARGET:
                 stamps.append(observe(path))
             else:
+                if directory not in by_content:
+                    by_content[directory] = self.stores.is_by_content(directory)
                 stamps.append(observe_source(path, now, node.stamp, by_content[directory]))
             if until_file and stamps[-1].leads_to_file:
                 break

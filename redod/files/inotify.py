@@ -6,7 +6,7 @@ It owns the descriptor and the layout of events. It does not know what is watche
 import ctypes
 import errno
 import os
-from enum import IntFlag
+from enum import IntEnum
 from struct import Struct
 from typing import NamedTuple
 
@@ -16,8 +16,8 @@ _LARGEST = _HEAD.size + 256
 """Bytes of one event at most: a name has up to 255 and a NUL. The kernel fills a buffer while the next one fits."""
 
 
-class Mask(IntFlag):
-    """The bits of <sys/inotify.h>."""
+class Mask(IntEnum):
+    """The bits of <sys/inotify.h>. Not IntFlag, whose operators are dear: each event is asked for several."""
 
     MODIFY = 0x2
     ATTRIB = 0x4
