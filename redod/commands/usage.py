@@ -129,6 +129,8 @@ usage: redod COMMAND
   run              serve in the foreground, log to standard error
   status [--json]  what the server is doing
   stop             end the server and its services; --keep-services: only the server
+  doctor           what keeps the server from knowing of changes, and what to do
+  verify           look at every file that counts as unchanged; status 1: one has changed
   subscribe        print what happens in all sessions, a line of JSON for each event
   services         the running processes that targets are
   service          stop|restart TARGET
