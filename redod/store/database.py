@@ -13,6 +13,7 @@ from typing import NamedTuple
 from redod.core.graph import Graph, Kind, Node
 from redod.core.paths import join, show
 from redod.core.stamps import Stamp
+from redod.core.suspects import suspect
 from redod.failpoints import reach
 from redod.store import StoreError, classic
 from redod.store.intents import Intents
@@ -212,6 +213,7 @@ class Store:
         for path in paths:
             node = self._graph.node(path)
             if node.kind in (Kind.SOURCE, Kind.UNKNOWN) and node.workspace in (0, self.number):
+                suspect(node)
                 node.stamp = None
                 with suppress(OSError):
                     entries.append(Entry(print_of(self._observe(path)), self._names.name(path)))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from redod.core.graph import Graph, Kind, Node
 from redod.core.stamps import Stamp
+from redod.core.suspects import distrust, suspect
 from redod.store.made import Entry, Print, print_of
 
 Observe = Callable[[bytes], Stamp]
@@ -32,6 +33,8 @@ def recover(
             continue
         node = graph.node(path)
         if node.workspace in (0, workspace) and _is_unrecorded(found, files, node.stamp):
+            distrust(node)
+            suspect(node)
             node.kind = Kind.TARGET
             node.stamp = found
             node.status = None
