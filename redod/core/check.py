@@ -10,7 +10,6 @@ from collections.abc import Sequence, Set
 from redod.core.dofiles import candidates
 from redod.core.graph import NO_DOUBTS, Dep, DepKind, Graph, Kind, Node
 from redod.core.paths import directory_of, name_of
-from redod.core.search import passed_over
 from redod.core.settle import settle
 from redod.core.stamps import Moment, Stamp, difference
 from redod.core.suspects import is_watchable, must_be_made, resolve, trust
@@ -133,7 +132,6 @@ class Check:
             if seen[path].leads_to_file:
                 frame.better = path
                 return
-            passed_over(self._graph, path, seen[path], moment)
             if not is_watchable(seen[path]) or directory_of(path) not in moment.watched:
                 frame.arrivals = -1
             if name_of(path).startswith(b"default."):

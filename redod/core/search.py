@@ -51,14 +51,10 @@ class Search:
                 self._result = candidate
                 return
             self.is_watched &= candidate.directory in moment.watched and is_watchable(stamp)
-            passed_over(self._graph, candidate.path, stamp, moment)
-
-
-def passed_over(graph: Graph, path: bytes, stamp: Stamp, moment: Moment) -> None:
-    """A name was looked at that is no script: if the graph knows the file, it learns that."""
-    node = graph.find(path)
-    if node is not None and node.kind is not Kind.TARGET:
-        settle(graph, node, stamp, moment)
+            known = self._graph.find(candidate.path)
+            # Or a script that comes there later would seem to be the one that the graph knows (see `suspects.heard`).
+            if known is not None and known.kind is not Kind.TARGET and settle(self._graph, known, stamp, moment):
+                self.changed.append(known)
 
 
 class Look:
