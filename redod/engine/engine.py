@@ -6,7 +6,6 @@ answered meanwhile.
 """
 
 import asyncio
-import errno
 import logging
 import os
 import signal
@@ -15,8 +14,6 @@ import time
 from asyncio import AbstractEventLoop, TimerHandle, to_thread
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import assert_never
 
@@ -26,35 +23,34 @@ from redod.core.check import Check
 from redod.core.graph import Graph, Kind, Node
 from redod.core.model import Call, Job, Session
 from redod.core.moves import clients_of
-from redod.core.outcome import InstallStdout, InstallTemporary, LeaveTarget, Outcome, RemoveTarget
-from redod.core.paths import directory_of, name_of, relative
+from redod.core.outcome import Outcome
+from redod.core.paths import directory_of, relative
 from redod.core.scheduler import Scheduler
-from redod.core.stamps import MISSING, Moment, Stamp
+from redod.core.stamps import Moment, Stamp
 from redod.core.states import JobState
 from redod.core.tokens import Pool
 from redod.core.verdicts import Reason, Verdict
 from redod.engine import telling
-from redod.engine.client import Client, Direct, OnConsole, Setting, Wishes
-from redod.engine.environment import Environments, Identity
+from redod.engine.client import Client, Direct, OnConsole, Setting
+from redod.engine.environment import Environments
 from redod.engine.goals import Goals
 from redod.engine.load import LoadWatch
+from redod.engine.placing import Placing
 from redod.engine.run import Run
+from redod.engine.starting import Starting
 from redod.engine.stores import OpenWorkspace, Stores
 from redod.engine.tasks import Tasks
 from redod.engine.watching import Watching
-from redod.errors import RedodError
 from redod.files import outputs
 from redod.files.captures import Captures
 from redod.files.observe import ObserveError, observe, observe_source
 from redod.files.outputs import OutputError
-from redod.jobs.command import SAY_FIRST, CommandError, dofile_command
 from redod.jobs.ending import Marks, end
 from redod.jobs.holders import read_process
 from redod.jobs.leftovers import end_leftovers
-from redod.jobs.process import Order, Spawner, SpawnError
+from redod.jobs.process import Spawner
 from redod.jobs.scan import Scan
 from redod.jobserver.jobservers import Jobservers
-from redod.jobserver.makeflags import with_jobserver
 from redod.jobserver.pipe import Pipe
 from redod.readers import Readers
 from redod.store import StoreError
@@ -94,14 +90,12 @@ class Engine:
         """Called when a job is over; what it printed can still be added to."""
         self.loop = loop
         self.socket = owner.socket
-        self._environments = Environments(commands, owner.socket)
         self._tokens: dict[bytes, Run] = {}
         self.jobservers = Jobservers(loop, owner.socket.removesuffix(b".sock") + b".jobs")
         self.jobservers.keep(self.scheduler.world.shared)
         self._pools: dict[bytes, Pool] = {}
         """By root, of the workspaces whose `redod.toml` says how many jobs."""
         self._loads = LoadWatch(loop, lambda session: self.post(events.LoadFell(session)), _tell_of_load)
-        self._nice = os.getpriority(os.PRIO_PROCESS, 0)
         self.readers = Readers(loop)
         self.spawner = Spawner(self.readers)
         self._scan = Scan()
@@ -109,6 +103,10 @@ class Engine:
         self._events: deque[events.Event] = deque()
         self._busy = False
         self.watching = Watching(loop, self.graph, self.post, lambda: not self._busy)
+        self._placing = Placing(loop, self.stores, self.watching, self._hear)
+        self._starting = Starting(
+            self.stores, self.spawner, self._captures, self.jobservers, Environments(commands, owner.socket), self.feed
+        )
         self._on_end: dict[Session, Callable[[], None]] = {}
         self._letting_go: TimerHandle | None = None
         self._cleaning: set[asyncio.Task[None]] = set()
@@ -257,7 +255,7 @@ class Engine:
             case do.StartJob(job, _):
                 self._start(job)
             case do.Examine(job):
-                self._events.append(self._examine(job))
+                self._events.append(self._placing.examine(self.runs[job]))
             case do.Install(job, outcome):
                 self._install(job, outcome)
             case do.Record(node):
@@ -339,7 +337,7 @@ class Engine:
         asking = clients_of(job.want.calls[0])[0]
         caller = client(asking)
         depth = self.runs[asking.job].depth + 1 if asking.job in self.runs else 0
-        home, trouble = self._home(job, caller)
+        home, trouble = self._starting.home_of(job, caller)
         run = Run(job, caller, depth, home.directory if home is not None else None, self)
         self.runs[job] = run
         self._tokens[run.token] = run
@@ -351,193 +349,36 @@ class Engine:
         if home is None:
             self._events.append(events.StartFailed(job, trouble))
             return
-        self._set_conditions(run, caller.wishes, home)
+        self._starting.set_conditions(run, caller.wishes, home)
         if isinstance(run.starter, OnConsole):
             # Where its output belongs is told after this order.
             self.loop.call_soon(run.starter.acquire, run, partial(self._begin_on_console, run, home))
         else:
-            self._events.append(self._begin(run, home))
+            self._events.append(self._starting.begin(run, home))
 
     def _begin_on_console(self, run: Run, home: OpenWorkspace) -> None:
         if run.job in self.runs and not run.job.cancelled:
-            self.post(self._begin(run, home))
+            self.post(self._starting.begin(run, home))
         elif isinstance(run.starter, OnConsole):
             run.starter.release(run)
 
-    def _begin(self, run: Run, home: OpenWorkspace) -> events.Event:
-        job = run.job
-        try:
-            before = observe(job.node.path)
-            # Not the coarse clock: newer kernels give files finer times, which would seem later than the start.
-            started = time.time_ns()
-            self._spawn(run, home)
-        except (SpawnError, CommandError, ObserveError) as error:
-            return events.StartFailed(job, str(error))
-        except OSError as error:
-            is_lack = error.errno in (errno.EMFILE, errno.ENFILE)
-            remedy = "; raise the limit (ulimit -n of the server)" if is_lack else ""
-            text = f"cannot make a file for its output in {os.fsdecode(home.directory)}: {error.strerror}{remedy}"
-            return events.StartFailed(job, text)
-        telling.job_started(self.feed, job, run)
-        return events.JobStarted(job, before, started)
-
-    def _set_conditions(self, run: Run, wishes: Wishes, home: OpenWorkspace) -> None:
-        """What the session says counts; where it says nothing, its target's workspace does."""
-        config = self.stores.configs.last(home.root)
-        run.background = wishes.background or config.background
-        if wishes.timeout is not None:
-            run.set_limit(wishes.timeout, "--timeout")
-        elif config.timeout:
-            seconds = config.timeout_of(os.fsdecode(relative(run.job.node.path, home.root)))
-            if seconds is not None:
-                run.set_limit(seconds, "redod.toml, timeout")
-
-    def _home(self, job: Job, caller: Client) -> tuple[OpenWorkspace | None, str]:
-        """The workspace in which the job's target will be recorded; None, and why there is none."""
-        try:
-            home = self.stores.home_of(job.node, caller.setting, job.session)
-        except RedodError as error:
-            return None, str(error)
-        if not job.node.workspace:
-            job.node.workspace = home.number
-            home.targets += 1
-        home.jobs += 1
-        return home, ""
-
-    def _spawn(self, run: Run, home: OpenWorkspace) -> None:
-        capture = run.capture = self._captures.take(home.directory)
-        try:
-            by_fifo = self.stores.configs.last(home.root).jobserver == "fifo"
-            # The client has no descriptors of ours to give to a job that it starts.
-            is_ours = not isinstance(run.starter, OnConsole)
-            jobserver = self.jobservers.show(run.job.pool, by_fifo) if is_ours else b""
-            order = self._order(run, run.client, capture.script, jobserver)
-            match run.starter:
-                case None:
-                    run.process = self.spawner.start(order, run)
-                    run.log.pid = run.process.pid
-                case Direct(stderr, line):
-                    argv = (*SAY_FIRST, line(run), *order.argv)
-                    run.process = self.spawner.start(replace(order, argv=argv, stderr_fd=stderr), run)
-                    run.log.pid = run.process.pid
-                case OnConsole(_, _, start):
-                    # The client's child, and as nice as that.
-                    run.process = start(order, run)
-                    return
-            nice = run.client.setting.nice
-            if nice != self._nice:
-                # Less nice than we are it can only be made by root.
-                with suppress(PermissionError, ProcessLookupError):
-                    os.setpriority(os.PRIO_PGRP, run.process.pid, nice)
-        finally:
-            os.close(capture.script)
-
-    def _order(self, run: Run, caller: Client, stdout: int, jobserver: bytes) -> Order:
-        job, dofile, setting = run.job, run.job.dofile, caller.setting
-        directory = dofile.target[: len(dofile.target) - len(name_of(b"/" + dofile.target))]
-        arguments = (dofile.target, dofile.stem, directory + name_of(run.temporary))
-        nested = job.want.calls[0].owner is not None or run.depth > 0
-        argv = dofile_command(dofile.directory, name_of(dofile.path), arguments, caller.flags(nested))
-        identity = Identity(run.token, caller.session_id, dofile.target, run.depth + 1, dofile.directory)
-        environment = self._environments.make(setting.environment(), identity)
-        if jobserver or b"MAKEFLAGS" in environment:
-            flags = environment.get(b"MAKEFLAGS", b"")
-            environment[b"MAKEFLAGS"] = with_jobserver(flags, job.pool.size, jobserver)
-        if run.starter is not None:
-            environment[b"REDO_LOG"] = b"0"
-        return Order(argv, dofile.directory, environment, setting.umask, stdout, setting.limits)
-
-    def _examine(self, job: Job) -> events.Event:
-        run = self.runs[job]
-        # What the script has done is known to whoever has waited for it.
+    def _hear(self) -> None:
+        """What scripts have done is known to whoever has waited for them."""
         self._events.extend(self.watching.news())
-        try:
-            produced = outputs.examine(job.node.path, run.temporary, run.stdout)
-            run.made = produced.temporary
-            return events.Examined(job, produced)
-        except OutputError as error:
-            return events.InstallFailed(job, str(error))
 
     def _install(self, job: Job, outcome: Outcome) -> None:
-        if isinstance(outcome, InstallStdout | InstallTemporary) and self._takes_long(job, outcome):
-            self.tasks.start(self._carry_out, self._install_large, job, outcome)
-            return
-        self._events.append(self._put_in_place(job, outcome))
-
-    def _takes_long(self, job: Job, outcome: InstallStdout | InstallTemporary) -> bool:
-        """A lot must be read or copied. A file that is only renamed is not."""
         run = self.runs[job]
-        if isinstance(outcome, InstallStdout):
-            return os.fstat(run.stdout).st_size > _LARGE
-        try:
-            return self._is_by_content(job) and os.lstat(run.temporary).st_size > _LARGE
-        except OSError:
-            # Gone meanwhile, as staging it will tell.
-            return False
-
-    async def _install_large(self, job: Job, outcome: InstallStdout | InstallTemporary) -> None:
-        try:
-            staged = await to_thread(self._stage, job, outcome)
-            self.post(self._commit(job, staged))
-        except (OutputError, StoreError, ObserveError) as error:
-            self.post(events.InstallFailed(job, str(error)))
-
-    def _put_in_place(self, job: Job, outcome: Outcome) -> events.Event:
-        path = job.node.path
-        try:
-            match outcome:
-                case InstallStdout() | InstallTemporary():
-                    return self._commit(job, self._stage(job, outcome))
-                case RemoveTarget():
-                    # Not looked at afterwards: what another makes there meanwhile must still be told.
-                    is_watched = self._hear_before_look(path)
-                    outputs.remove_target(path)
-                    return events.Installed(job, MISSING, is_watched)
-                case LeaveTarget():
-                    is_watched = self._hear_before_look(path)
-                    return events.Installed(job, observe(path), is_watched)
-                case _:
-                    raise AssertionError(f"{outcome!r} is nothing to install")
-        except (OutputError, StoreError, ObserveError) as error:
-            return events.InstallFailed(job, str(error))
-
-    def _stage(self, job: Job, outcome: InstallStdout | InstallTemporary) -> outputs.Staged:
-        """May be called in a thread. Raises OutputError."""
-        run, path = self.runs[job], job.node.path
-        if isinstance(outcome, InstallTemporary):
-            outputs.refuse_loss(path, outcome.spared)
-            held = run.process is not None and run.process.leaves_holders
-            staged = outputs.stage_temporary(path, run.temporary, run.made, held)
+        if self._placing.takes_long(run, outcome):
+            self.tasks.start(self._carry_out, self._install_large, run, outcome)
         else:
-            staged = outputs.stage_stdout(path, run.temporary, run.stdout, run.client.setting.umask)
-        return outputs.with_content(staged) if self._is_by_content(job) else staged
+            self._events.append(self._placing.put_in_place(run, outcome))
 
-    def _is_by_content(self, job: Job) -> bool:
-        home = self.stores.of(job.node)
-        return home is not None and self.stores.configs.last(home.root).content
-
-    def _commit(self, job: Job, staged: outputs.Staged) -> events.Event:
-        """The intent first, then the rename: after a crash between them the file is known to be ours."""
-        workspace = self.stores.of(job.node)
-        assert workspace is not None
-        workspace.store.intend(job.node.path, staged.stamp)
-        is_watched = False
-
-        def hear() -> None:
-            nonlocal is_watched
-            is_watched = self._hear_before_look(job.node.path)
-
-        done = outputs.commit(staged, hear)
-        if done.leftover:
-            self.loop.run_in_executor(None, outputs.delete_tree, done.leftover)
-        return events.Installed(job, done.stamp, is_watched, staged.content)
-
-    def _hear_before_look(self, path: bytes) -> bool:
-        """Before a target is looked at that we have put in place: take in the news of that, which are none; whether
-        later news will tell of the target.
-        """
-        self._events.extend(self.watching.news())
-        return self.watching.covers(directory_of(path))
+    async def _install_large(self, run: Run, outcome: Outcome) -> None:
+        try:
+            staged = await to_thread(self._placing.stage, run, outcome)
+            self.post(self._placing.commit(run, staged))
+        except (OutputError, StoreError, ObserveError) as error:
+            self.post(events.InstallFailed(run.job, str(error)))
 
     def _end(self, job: Job, status: int) -> None:
         self.on_job_end(job, status)
