@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,11 @@ def needs(program: str) -> pytest.MarkDecorator:
 
 
 @pytest.fixture
-def project(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     bindir = make_install(tmp_path_factory.mktemp("install"), CLIENTS[0])
-    return Project(tmp_path / "project", bindir, tmp_path / "runtime")
+    made = Project(tmp_path / "project", bindir, tmp_path / "runtime")
+    yield made
+    made.close()
 
 
 @pytest.fixture
