@@ -103,6 +103,8 @@ def source_difference(old: Stamp, new: Stamp) -> str:
         return named
     if old.ctime_ns != new.ctime_ns and old.nlink == new.nlink == 1:
         return "ctime"
+    if old.referent is not None and new.referent is not None and source_difference(old.referent, new.referent):
+        return "referent"
     if old.content and new.content and _hash(old) != _hash(new):
         return "content"
     return ""

@@ -5,8 +5,10 @@ import stat
 import pytest
 
 from redod.core.stamps import (
+    CERTAIN,
     DIRECTORY,
     MISSING,
+    RACY,
     RACY_NS,
     Stamp,
     difference,
@@ -59,6 +61,22 @@ def test_a_link_differs_when_what_it_leads_to_does() -> None:
     assert difference(LINK, LINK._replace(referent=changed(FILE, "size"))) == "referent"
     assert difference(LINK, LINK._replace(referent=MISSING)) == "referent"
     assert difference(LINK, LINK._replace(referent=None)) == "referent"
+
+
+def test_the_ctime_of_what_a_link_leads_to_counts_for_a_source() -> None:
+    """It was edited, and its mtime set back."""
+    assert source_difference(LINK, LINK._replace(referent=FILE._replace(ctime_ns=999))) == "referent"
+    assert difference(LINK, LINK._replace(referent=FILE._replace(ctime_ns=999))) == ""
+
+
+def test_where_files_are_compared_by_content_only_that_and_the_rights_count() -> None:
+    one = FILE._replace(content=CERTAIN + bytes(16))
+    touched = one._replace(mtime_ns=200, ctime_ns=200, inode=9, content=RACY + bytes(16))
+    assert source_difference(one, touched) == ""
+    assert source_difference(one, touched._replace(mode=one.mode ^ 0o100)) != ""
+    assert source_difference(one, one._replace(content=CERTAIN + b"1" * 16)) == "content"
+    assert source_difference(FILE, one) == source_difference(one, FILE) == ""
+    assert settled(one, 10**15) == one
 
 
 def test_the_content_decides_between_equal_stamps_that_both_have_it() -> None:
