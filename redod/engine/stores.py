@@ -290,6 +290,7 @@ class Stores:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            self._checkpoint_later()
         if sweep:
             self.litter.sweep()
         for workspace in self._open.values():
@@ -353,8 +354,9 @@ class Stores:
             self._timer = self._loop.call_later(COMMIT_DELAY, self._tick)
 
     def _tick(self) -> None:
-        self._timer = None
         self.commit(sweep=self.litter.is_due)
+
+    def _checkpoint_later(self) -> None:
         if self._checkpoint is not None:
             self._checkpoint.cancel()
         self._checkpoint = self._loop.call_later(CHECKPOINT_DELAY, self._bring_to_disk)

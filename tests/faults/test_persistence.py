@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.events import Fifo, Watched, count, expect, finish, status_of
+from tests.behaviour.events import Fifo, Watched, count, finish, status_of
 from tests.behaviour.project import Project
 
 
@@ -77,7 +77,7 @@ def test_a_daemon_killed_during_a_build_has_recorded_what_was_done(project: Proj
 
 
 def test_a_nested_call_of_a_killed_daemons_script_does_no_harm(project: Project, pids: Fifo, go: Fifo) -> None:
-    """It reaches the next daemon, which does not know its job: a call of its own."""
+    """It starts the next daemon, which ends what a killed one has left, the script with its call, before or after y."""
     project.write("y.do", "echo y\n")
     project.write("x.do", f"echo $$ >{pids.path}; read z <{go.path}; redo-ifchange y; echo x\n")
     building = project.start("redo-ifchange", "x")
@@ -86,7 +86,7 @@ def test_a_nested_call_of_a_killed_daemons_script_does_no_harm(project: Project,
     finish(building, status=1)
     go.send()
     script.wait_end()
-    assert quietly(project, "y") == []
+    assert quietly(project, "y") in ([], ["y"])
     assert not (project.path / "x").exists()
     go.send()
     assert quietly(project, "x") == ["x"]
@@ -207,7 +207,9 @@ def test_a_project_seen_through_a_link_is_the_same_one(project: Project, tmp_pat
 
 
 def test_a_daemon_that_hangs_is_killed_and_nothing_is_lost(project: Project, pids: Fifo, go: Fifo) -> None:
-    """SIGSTOP stands for a daemon that does not answer: clients wait, and say what happened when it is killed."""
+    """SIGSTOP stands for a daemon that does not answer: clients wait, and when it is killed go on with the next one,
+    since it cannot have read what they want.
+    """
     make_tree(project)
     project.redo()
     daemon = Watched(project.server_pid)
@@ -215,6 +217,6 @@ def test_a_daemon_that_hangs_is_killed_and_nothing_is_lost(project: Project, pid
     waiting = project.start("redo-ifchange", "all")
     daemon.kill()
     daemon.wait_end()
-    assert expect(waiting, b"\n").startswith(b"redo-ifchange: the build server (redod) ended without an answer")
-    finish(waiting, status=1)
+    _, err = finish(waiting)
+    assert err == b""
     assert quietly(project) == []
