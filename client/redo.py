@@ -629,7 +629,7 @@ def become_job(
     fcntl.fcntl(beside[0], fcntl.F_DUPFD, 50)
     posix.chdir(cwd)
     posix.umask(mask)
-    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGCHLD])
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGCHLD, _signal.SIGINT, _signal.SIGQUIT])
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
         _signal.signal(number, _signal.SIG_DFL)
     program = argv[0]
@@ -726,7 +726,9 @@ class Relay:
 
     def obey_start(self, order: bytes) -> None:
         _signal.signal(_signal.SIGCHLD, self.on_child)
-        _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGCHLD])  # its start is told before its end
+        # Its start is told before its end, and a Ctrl-C that it gets is not taken for ours: it does not count yet.
+        later = [_signal.SIGCHLD, _signal.SIGINT, _signal.SIGQUIT]
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, later)
         hide_status()
         child, failure = start_job(order, self.beside)
         for number in self.beside:
@@ -734,7 +736,7 @@ class Relay:
         self.beside = []
         self.jobs += child > 0
         self.send_between(frame(JOB_STARTED, unsigned(4, child) + unsigned(4, failure)))
-        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGCHLD])
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, later)
 
     def receive(self) -> bytes:
         """Bytes, and the descriptors that come with them."""

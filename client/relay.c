@@ -220,13 +220,15 @@ static void on_child(int number)
 static void obey_start(const unsigned char *order)
 {
     struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_RESTART | SA_NOCLDSTOP};
-    sigset_t child, old;
+    sigset_t later, old;
     pid_t pid = 0;
 
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
+    sigemptyset(&later);
+    sigaddset(&later, SIGCHLD); /* that it has started is said before that it has ended */
+    sigaddset(&later, SIGINT);  /* a Ctrl-C that the job gets is not taken for ours because we do not count it yet */
+    sigaddset(&later, SIGQUIT);
     sigaction(SIGCHLD, &action, NULL);
-    sigprocmask(SIG_BLOCK, &child, &old); /* that it has started is said before that it has ended */
+    sigprocmask(SIG_BLOCK, &later, &old);
     hide_status();
     errno = EBADF;
     if (beside_count == JOB_FILES)

@@ -106,11 +106,13 @@ def test_while_it_has_the_terminal_nobody_else_writes_there(project: Project, pi
         terminal.wait_for("ask ends")
         assert terminal.finish() == 0
         shown = [line for line in terminal.lines if line]
-    assert before[:3] == ["redo  all", "redo    a", "a begins"]
-    assert before[3:] == ["redo    ask", "ask begins"]
+    assert before[:2] == ["redo  all", "redo    a"]
+    assert before[-2:] == ["redo    ask", "ask begins"]
     end = shown.index("ask ends")
-    assert shown[5:end] == []
-    assert shown[end + 1 :] == ["a ends", "redo    ask", "redo    b", "b says"]
+    assert shown[len(before) : end] == []
+    # Where a's first words come depends on which of the two scripts is faster.
+    others = [*before[2:-2], *shown[end + 1 :]]
+    assert others == ["a begins", "a ends", "redo    ask", "redo    b", "b says"]
 
 
 def test_console_jobs_run_one_after_the_other(project: Project) -> None:
@@ -196,7 +198,7 @@ def test_ctrl_c_that_it_handles_is_its_own(project: Project, pids: Fifo, shell: 
         terminal.wait_for("caught")
         terminal.send("go\r")
         terminal.send("on\r")
-        terminal.wait(lambda lines: lines[-1:] == ["$"])
+        terminal.wait(lambda lines: lines[-1:] == ["$"] and (project.path / "x").exists())
         leave(terminal)
     assert project.read("x") in ("go\n", "on\n")
 

@@ -54,9 +54,10 @@ def mapping(project: Project) -> Iterator[Mapping]:
 
 def test_a_change_without_an_event_is_found_by_looking_again_after_a_build(project: Project, mapping: Mapping) -> None:
     mapping.store(b"lie")
+    built = []
     while not status_of(project)["missed"]:
-        project.redo("all")
-    assert sorted(project.redo("all")) == ["all", "f0.o"]
+        built += project.redo("all")
+    assert sorted(built + project.redo("all")) == ["all", "f0.o"]
     assert project.read("f0.o") == "lierce f0"
     assert b"missed     1 changes" in project.run("redod", "status").stdout
     assert project.redo("all") == []
