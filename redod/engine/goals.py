@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from redod.core.graph import Graph, Kind, Node
 from redod.core.paths import join, relative
 from redod.engine.stores import OpenWorkspace, Stores
-from redod.store.ownership import open_file
+from redod.store.ownership import replace_file
 
 _MOST = 100
 """Names that are kept for a workspace; the oldest go first."""
@@ -72,11 +72,6 @@ def _write(directory: bytes, names: Iterable[bytes]) -> None:
     """A goal that is not kept has to be asked for again: no more than that."""
     path = directory + b"/goals"
     try:
-        descriptor = open_file(path + b".new", os.O_WRONLY | os.O_TRUNC | os.O_CREAT)
-        try:
-            os.write(descriptor, b"".join(name + b"\0" for name in names))
-        finally:
-            os.close(descriptor)
-        os.rename(path + b".new", path)
+        replace_file(path, b"".join(name + b"\0" for name in names))
     except OSError as error:
         _log.warning("cannot keep the goals in %s: %s", os.fsdecode(path), error.strerror)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from redod.errors import RedodError
-from redod.jobs.holders import Identity, processes, read_process
+from redod.jobs.holders import Identity, environ_of, processes, read_process
 from redod.jobs.limits import GATE, Limiter, Limits
 
 GRACE = 5.0
@@ -148,13 +148,6 @@ def spawn(order: Order, log: int, limiter: Limiter) -> Identity:
 
 def find_with(variable: bytes) -> Identity | None:
     """The oldest process that has this in its environment, `NAME=value`."""
-    found = [process for process in processes() if process.is_live and _has(process.pid, variable)]
+    marker = b"\0" + variable + b"\0"
+    found = [process for process in processes() if process.is_live and marker in environ_of(process.pid)]
     return min(found, key=lambda process: process.started).identity if found else None
-
-
-def _has(pid: int, variable: bytes) -> bool:
-    try:
-        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
-            return b"\0" + variable + b"\0" in b"\0" + file.readall() + b"\0"
-    except OSError:
-        return False

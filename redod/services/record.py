@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from redod.store.ownership import make_directory, open_file
+from redod.store.ownership import make_directory, open_file, replace_file
 
 LOG_SIZE = 16 << 20
 """Bytes above which a service's log is cut down to its last half."""
@@ -75,13 +75,7 @@ class Records:
     def write(self, record: Record) -> None:
         """Store a record, atomically. Raises OSError."""
         self._make()
-        path = self._path(record.name, b".json")
-        descriptor = open_file(path + b".new", os.O_WRONLY | os.O_TRUNC | os.O_CREAT)
-        try:
-            os.write(descriptor, record.model_dump_json().encode())
-        finally:
-            os.close(descriptor)
-        os.rename(path + b".new", path)
+        replace_file(self._path(record.name, b".json"), record.model_dump_json().encode())
 
     def remove(self, target: bytes) -> None:
         """Forget a service; its log stays until the next one's. Nothing happens where there is none."""

@@ -33,6 +33,16 @@ def open_file(path: bytes, flags: int) -> int:
     return descriptor
 
 
+def replace_file(path: bytes, content: bytes) -> None:
+    """Write a small file of the store, atomically. Raises OSError."""
+    descriptor = open_file(path + b".new", os.O_WRONLY | os.O_TRUNC | os.O_CREAT)
+    try:
+        os.write(descriptor, content)
+    finally:
+        os.close(descriptor)
+    os.rename(path + b".new", path)
+
+
 def _own_as(path: bytes, directory: bytes) -> None:
     """After `sudo redo install` the user must still be able to build."""
     if os.geteuid() == 0:
