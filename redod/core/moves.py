@@ -4,6 +4,7 @@ from redod.core import instructions as do
 from redod.core.graph import DepKind, Kind, Node
 from redod.core.model import Call, Job, Session, Want, World
 from redod.core.paths import directory_of, relative, show
+from redod.core.stamps import changed_ns
 from redod.core.states import JobState, WantState
 from redod.core.waits import find_cycle
 
@@ -117,12 +118,12 @@ def _is_late(job: Job, node: Node) -> bool:
     Where it was looked at before the start, versions tell. Where it never was, times do: a change within the clock tick
     of the start counts as an earlier one, since a build right after a file was written is common, and a script that
     has read it within that tick is not. Never twice in a row for the same file: some scripts write files that they then
-    declare.
+    declare. So what is no change must not use that once up.
     """
     stamp = node.stamp
     if node.kind is Kind.TARGET or stamp is None or not job.started_ns:
         return False
-    if node.version <= job.first_version or stamp.ctime_ns <= job.started_ns:
+    if node.version <= job.first_version or changed_ns(stamp) <= job.started_ns:
         return False
     return not any(dep.node is node and dep.late for dep in job.node.deps)
 

@@ -110,6 +110,12 @@ def source_difference(old: Stamp, new: Stamp) -> str:
     return ""
 
 
+def changed_ns(stamp: Stamp) -> int:
+    """When a source, or what it links to, was changed last. Of a file with several links the ctime does not tell."""
+    own = stamp.ctime_ns if stamp.nlink == 1 else stamp.mtime_ns
+    return own if stamp.referent is None else max(own, changed_ns(stamp.referent))
+
+
 def is_by_content(stamp: Stamp) -> bool:
     """Whether the file is to be compared by its content."""
     return len(stamp.content) == 1 + _DIGEST and stamp.content.startswith((CERTAIN, RACY))

@@ -224,6 +224,33 @@ def test_a_source_that_changes_while_it_is_used_makes_the_target_run_once_more_a
     assert project.build("a") == (0, "")
 
 
+def test_a_hard_link_made_while_a_source_is_used_does_not_hide_a_later_change() -> None:
+    project = Project({"a": "late s\nout"}, "s")
+    for is_edit in (False, True):
+        project.start("a", force=True)
+        project.until_runs("a")
+        project.simulation.advance()
+        if is_edit:
+            project.write("s", "while it ran")
+        else:
+            project.files.link(path("s"))
+        project.simulation.finish()
+    assert project.build("a") == (0, "a")
+    assert project.read("a") == "[while it ran]"
+
+
+def test_a_change_behind_a_symbolic_link_while_it_is_used_is_not_missed() -> None:
+    project = Project({"a": "late s\nout"}, "real")
+    project.files.symlink(path("s"), path("real"))
+    project.start("a")
+    project.until_runs("a")
+    project.simulation.advance()
+    project.write("real", "while it ran")
+    project.simulation.finish()
+    assert project.build("a") == (0, "a")
+    assert project.read("a") == "[while it ran]"
+
+
 def test_redo_in_a_script_runs_its_target_and_declares_nothing() -> None:
     project = Project({"a": "redo b\nout", "b": "need s\nout"}, "s")
     assert project.build("b a") == (0, "b a b")
