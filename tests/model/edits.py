@@ -14,7 +14,7 @@ from pathlib import Path
 SIZE = 3
 """Directories in a directory, and files in each of the lower ones."""
 COPY = b"""\
-name=../src/$(printf %s "$2" | tr % /)
+IFS=%; set -- $2; IFS=/; name="../src/$*"
 if [ -e "$name" ]; then redo-ifchange "$name"; cat "$name"; else redo-ifcreate "$name"; echo absent; fi
 """
 OWN = b"redo-ifchange default.out.do\nset -- $1 ${1%.out}\n. ./default.out.do | sed 's/^/own /'\n"

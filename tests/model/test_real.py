@@ -105,12 +105,10 @@ class Play(Comparing):
 
     def _build(self, build: Build, ran_before: list[bytes] | None) -> None:
         targets = self._targets(build)
-        fails = self._would_fail(targets)
+        may_be_plain = not self.history.serial and not build.force and self.random.random() < 0.5
+        is_plain = may_be_plain and not self._would_fail(targets)
         status, expected = self.oracle.build(targets, force=build.force, keep_going=build.keep_going)
-        if not self.history.serial and not fails and not build.force and self.random.random() < 0.5:
-            process = self._plain(targets)
-        else:
-            process = self._start(build, targets)
+        process = self._plain(targets) if is_plain else self._start(build, targets)
         _, err = process.communicate(timeout=PATIENCE)
         try:
             assert not _BROKEN.search(err)
