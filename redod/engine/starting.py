@@ -7,7 +7,6 @@ import errno
 import os
 import time
 from contextlib import suppress
-from dataclasses import replace
 
 from redod.core import events
 from redod.core.model import Job
@@ -97,7 +96,7 @@ class Starting:
                     run.log.pid = run.process.pid
                 case Direct(stderr, line):
                     argv = (*SAY_FIRST, line(run), *order.argv)
-                    run.process = self._spawner.start(replace(order, argv=argv, stderr_fd=stderr), run)
+                    run.process = self._spawner.start(order._replace(argv=argv, stderr_fd=stderr), run)
                     run.log.pid = run.process.pid
                 case OnConsole(_, _, start):
                     # The client's child, and as nice as that.

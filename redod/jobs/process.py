@@ -8,8 +8,6 @@ import errno
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
-from fcntl import F_DUPFD_CLOEXEC, fcntl
 from functools import partial
 from resource import struct_rusage
 from typing import NamedTuple, Protocol
@@ -19,7 +17,9 @@ from redod.jobs.programs import Programs
 from redod.readers import Readers
 
 LOWEST_PIPE = 50
-"""The completion pipe's write end gets this number or a higher one, so that scripts' own 3-9 never clash with it."""
+"""The completion pipe's write end gets this number in a job; where its client starts it, this or a higher one. Scripts'
+own 3-9 never clash with it.
+"""
 
 _READ_SIZE = 65536
 _DRAIN_READS = 16
@@ -55,8 +55,7 @@ NOWHERE = PipeId(0, 0)
 """Of a descriptor that is closed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """What to run. `argv[0]` is searched in the PATH of `env`; `stdout_fd` is the capture file.
 
     `limits`: the client's sixteen (soft, hard) pairs, see `redod.jobs.limits`; empty: the server's own.
@@ -68,7 +67,6 @@ class Order:
     umask: int
     stdout_fd: int
     limits: Limits = ()
-    pass_fds: tuple[int, ...] = ()
     stderr_fd: int = -1
     """Where standard error goes straight; -1: to the listener."""
 
@@ -81,6 +79,9 @@ class Spawner:
         self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self._home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._limiter = Limiter()
+        # It can only be asked by setting it.
+        self._umask = os.umask(0o077)
+        os.umask(self._umask)
         self.children: set[int] = set()
         """The pids of what was started here and is not reaped yet (see `redod.jobs.reaper`)."""
         self._programs = Programs()
@@ -93,15 +94,15 @@ class Spawner:
     def start(self, order: Order, listener: Listener) -> "JobProcess":
         """Start a job; returns when its program has been executed.
 
-        Raises SpawnError. The caller keeps its own `stdout_fd` and `pass_fds`.
+        Raises SpawnError. The caller keeps its own `stdout_fd`.
         """
         try:
             ends = _open_ends()
         except OSError as problem:
             raise SpawnError(_explain(problem, order)) from problem
         try:
-            child = self._execute(order, ends)
-            pidfd = _pidfd(child)
+            pid = self._execute(order, ends)
+            pidfd = self._pidfd(pid)
         except (OSError, ValueError) as problem:
             os.close(ends.completion)
             os.close(ends.stderr)
@@ -109,44 +110,38 @@ class Spawner:
         finally:
             os.close(ends.held)
             os.close(ends.printing)
-        if order.stderr_fd >= 0:
-            os.close(ends.stderr)
-            process = JobProcess(self._readers, listener, child.pid, ends.completion, -1, identity(order.stderr_fd))
+        if order.stderr_fd < 0:
+            stderr, stderr_id = ends.stderr, identity(ends.stderr)
         else:
-            process = JobProcess(
-                self._readers, listener, child.pid, ends.completion, ends.stderr, identity(ends.stderr)
-            )
-        process.watch(child, pidfd)
+            os.close(ends.stderr)
+            stderr, stderr_id = -1, identity(order.stderr_fd)
+        process = JobProcess(self._readers, listener, pid, ends.completion, stderr, stderr_id)
+        process.watch(pidfd, self.children)
         return process
 
-    def _execute(self, order: Order, ends: "_Ends") -> "_Child":
+    def _execute(self, order: Order, ends: "_Ends") -> int:
         imposed, lent = self._limiter.plan(order.limits, max(ends))
         if imposed:
             return self._execute_behind_gate(order, ends, imposed)
         if lent:
             with self._limiter.lending(lent):
-                return self._run(order.argv, order, ends, self._null)
-        return self._run(order.argv, order, ends, self._null)
+                return self._spawn(order.argv, order, ends, self._null)
+        return self._spawn(order.argv, order, ends, self._null)
 
-    def _run(self, argv: tuple[bytes, ...], order: Order, ends: "_Ends", stdin: int) -> "_Child":
-        pid = self._spawn(argv, order, ends, stdin)
-        self.children.add(pid)
-        return _Child(pid, self.children)
-
-    def _execute_behind_gate(self, order: Order, ends: "_Ends", imposed: Changes) -> "_Child":
+    def _execute_behind_gate(self, order: Order, ends: "_Ends", imposed: Changes) -> int:
         gate, opener = os.pipe2(os.O_CLOEXEC)
         try:
-            child = self._run(GATE + order.argv, order, ends, gate)
+            pid = self._spawn(GATE + order.argv, order, ends, gate)
             try:
-                self._limiter.impose(child.pid, imposed)
+                self._limiter.impose(pid, imposed)
             except BaseException:
-                child.kill()
+                self._kill(pid)
                 raise
             os.write(opener, b"\n")
         finally:
             os.close(gate)
             os.close(opener)
-        return child
+        return pid
 
     def _spawn(self, argv: tuple[bytes, ...], order: Order, ends: "_Ends", stdin: int) -> int:
         """Start the program, and return its pid, with the order's working directory and umask.
@@ -155,18 +150,35 @@ class Spawner:
         and goes back. Its cost does not grow with our memory, and is 50 us less than Popen's. What is not named here
         must close on exec, as all that Python and the loops open does.
         """
-        umask = os.umask(order.umask & 0o777)
+        if order.umask != self._umask:
+            os.umask(order.umask)
         try:
             os.chdir(order.cwd)
             try:
-                return _spawn(self._programs.find(argv[0], order.env), argv, order, ends, stdin)
+                pid = _spawn(self._programs.find(argv[0], order.env), argv, order, ends, stdin)
             except (FileNotFoundError, PermissionError):
                 # Perhaps it is somewhere else now.
                 self._programs.forget()
-                return _spawn(self._programs.find(argv[0], order.env), argv, order, ends, stdin)
+                pid = _spawn(self._programs.find(argv[0], order.env), argv, order, ends, stdin)
         finally:
-            os.umask(umask)
+            if order.umask != self._umask:
+                os.umask(self._umask)
             os.fchdir(self._home)
+        self.children.add(pid)
+        return pid
+
+    def _pidfd(self, pid: int) -> int:
+        try:
+            return os.pidfd_open(pid)
+        except OSError:
+            self._kill(pid)
+            raise
+
+    def _kill(self, pid: int) -> None:
+        """End a job that nobody waits for, and reap it."""
+        os.killpg(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        self.children.discard(pid)
 
 
 class JobProcess:
@@ -176,7 +188,7 @@ class JobProcess:
 
     __slots__ = (
         "_completion", "_listener", "_readers", "_stderr",
-        "completion_id", "leaves_holders", "pid", "status", "stderr_id", "usage",
+        "leaves_holders", "pid", "status", "stderr_id", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -197,7 +209,6 @@ class JobProcess:
         self.status: int | None = None
         self.usage: struct_rusage | None = None
         """What the script, and what it waited for, has used: known with `status`."""
-        self.completion_id = identity(completion)
         self.stderr_id = stderr_id
         """Tells a nested client whose descriptor 2 is still this job's from one that was redirected."""
         self.leaves_holders = False
@@ -211,9 +222,14 @@ class JobProcess:
         """Process groups and sessions that it shares with strangers: being in one makes nobody part of the job."""
         return frozenset()
 
-    def watch(self, child: "_Child", pidfd: int) -> None:
-        """It is a child of ours; takes over `pidfd`."""
-        self._readers.add(pidfd, partial(self._on_exit, child, pidfd))
+    @property
+    def completion_id(self) -> PipeId:
+        """Whoever has this pipe open holds it; NOWHERE: nobody does."""
+        return identity(self._completion) if self._completion >= 0 else NOWHERE
+
+    def watch(self, pidfd: int, children: set[int]) -> None:
+        """It is a child of ours, in `children` until it is reaped; takes over `pidfd`."""
+        self._readers.add(pidfd, partial(self._on_exit, pidfd, children))
 
     @property
     def is_over(self) -> bool:
@@ -251,14 +267,15 @@ class JobProcess:
         self._close_completion()
         self._discard_stderr()
 
-    def _on_exit(self, child: "_Child", pidfd: int) -> None:
-        ended = child.poll()
-        if ended is None:
+    def _on_exit(self, pidfd: int, children: set[int]) -> None:
+        pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+        if not pid:
             return
-        status, self.usage = ended
+        children.discard(pid)
         self._readers.drop(pidfd)
         os.close(pidfd)
-        self._ended(status)
+        self.usage = usage
+        self._ended(os.waitstatus_to_exitcode(status))
 
     def _ended(self, status: int) -> None:
         self.status = status
@@ -319,25 +336,6 @@ class JobProcess:
             self._stderr = -1
 
 
-class _Child(NamedTuple):
-    """A process of ours that is not reaped."""
-
-    pid: int
-    children: set[int]
-
-    def poll(self) -> tuple[int, struct_rusage] | None:
-        """Reap it if it has ended: its exit status, or the negative number of the signal that killed it; its usage."""
-        pid, status, usage = os.wait4(self.pid, os.WNOHANG)
-        self.children.discard(pid)
-        return (os.waitstatus_to_exitcode(status), usage) if pid else None
-
-    def kill(self) -> None:
-        """End its group and reap it."""
-        os.killpg(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        self.children.discard(self.pid)
-
-
 class _Ends(NamedTuple):
     """The pipes of a job: ours to read (`completion`, `stderr`), the job's to write (`held`, `printing`)."""
 
@@ -348,20 +346,16 @@ class _Ends(NamedTuple):
 
 
 def _open_ends() -> _Ends:
-    made: list[int] = []
+    # Nobody is to write to the first, so the job's end may be non-blocking, too; a script's stderr must not be.
+    completion, held = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        made += os.pipe2(os.O_CLOEXEC)
-        made.append(fcntl(made[1], F_DUPFD_CLOEXEC, LOWEST_PIPE))
-        os.close(made.pop(1))
-        made += os.pipe2(os.O_CLOEXEC)
+        stderr, printing = os.pipe2(os.O_CLOEXEC)
     except OSError:
-        for number in made:
-            os.close(number)
+        os.close(completion)
+        os.close(held)
         raise
-    # Not O_NONBLOCK in pipe2: that would make the job's ends non-blocking too.
-    os.set_blocking(made[0], False)
-    os.set_blocking(made[2], False)
-    return _Ends(*made)
+    os.set_blocking(stderr, False)
+    return _Ends(completion, held, stderr, printing)
 
 
 def _spawn(program: bytes, argv: tuple[bytes, ...], order: Order, ends: _Ends, stdin: int) -> int:
@@ -373,21 +367,13 @@ def _spawn(program: bytes, argv: tuple[bytes, ...], order: Order, ends: _Ends, s
             (os.POSIX_SPAWN_DUP2, stdin, 0),
             (os.POSIX_SPAWN_DUP2, order.stdout_fd, 1),
             (os.POSIX_SPAWN_DUP2, ends.printing if order.stderr_fd < 0 else order.stderr_fd, 2),
-            # Onto itself: it only stays open.
-            *((os.POSIX_SPAWN_DUP2, number, number) for number in (ends.held, *order.pass_fds)),
+            # Last: in the job it may take the place of one of the others.
+            (os.POSIX_SPAWN_DUP2, ends.held, LOWEST_PIPE),
         ],
         setpgroup=0,
         setsigmask=(),
         setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
     )
-
-
-def _pidfd(child: _Child) -> int:
-    try:
-        return os.pidfd_open(child.pid)
-    except OSError:
-        child.kill()
-        raise
 
 
 def identity(number: int) -> PipeId:

@@ -72,16 +72,15 @@ class Shop:
         """Let a script go on that waits in `read x <go`."""
         os.write(self._go, b"\n")
 
-    def order(self, *argv: bytes, limits: Limits = (), pass_fds: tuple[int, ...] = ()) -> Order:
-        return Order(argv, bytes(self.directory), ENV, 0o022, self.stdout, limits, pass_fds)
+    def order(self, *argv: bytes, limits: Limits = ()) -> Order:
+        return Order(argv, bytes(self.directory), ENV, 0o022, self.stdout, limits)
 
-    def start(self, script: bytes, limits: Limits = (), pass_fds: tuple[int, ...] = ()) -> tuple[JobProcess, Recorder]:
+    def start(self, script: bytes, limits: Limits = ()) -> tuple[JobProcess, Recorder]:
         recorder = Recorder()
-        order = self.order(b"sh", b"-c", script, limits=limits, pass_fds=pass_fds)
-        return self.spawner.start(order, recorder), recorder
+        return self.spawner.start(self.order(b"sh", b"-c", script, limits=limits), recorder), recorder
 
-    async def run(self, script: bytes, limits: Limits = (), pass_fds: tuple[int, ...] = ()) -> Recorder:
-        _, recorder = self.start(script, limits, pass_fds)
+    async def run(self, script: bytes, limits: Limits = ()) -> Recorder:
+        _, recorder = self.start(script, limits)
         await recorder.over()
         return recorder
 
@@ -187,16 +186,14 @@ def test_a_job_has_no_descriptors_but_the_agreed_ones(run: Run) -> None:
         stray = os.open("/dev/null", os.O_RDONLY)
         # The server starts without any such; a test runner may have been given some.
         given = inheritable()
-        passed = os.open("/dev/null", os.O_RDONLY)
-        await shop.run(b"ls -l /proc/self/fd", pass_fds=(passed,))
+        await shop.run(b"ls -l /proc/self/fd")
         os.close(stray)
-        os.close(passed)
         shown = [line.partition(b" -> ") for line in shop.written.splitlines() if b" -> " in line]
         links = {int(left.split()[-1]): target for left, _, target in shown if not target.startswith(b"/proc/")}
         for number in given:
             links.pop(number, None)
-        pipe = next(number for number in links if number > 2 and number != passed)
-        assert set(links) == {0, 1, 2, passed, pipe}
+        pipe = next(number for number in links if number > 2)
+        assert set(links) == {0, 1, 2, pipe}
         assert links[0] == b"/dev/null"
         assert pipe >= 50
         assert links[pipe].startswith(b"pipe:")
