@@ -105,7 +105,7 @@ class Context:
         Raises UsageError; HelpAsked after having answered.
         """
         args = self.invocation.args
-        if not any(arg.startswith(b"-") for arg in args):
+        if b"\0-" not in b"\0".join((b"", *args)):
             return [], list(args)
         split = getopt.getopt if until_name else getopt.gnu_getopt
         try:

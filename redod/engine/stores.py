@@ -120,6 +120,8 @@ class Stores:
                 known[directory] = self._workspaces.existing(target, setting.cwd, setting.home)
             if known[directory] is None and (make or not os.path.lexists(target)):
                 known[directory] = self._workspaces.find(target, setting.cwd, setting.home)
+        if not known:
+            return []
         for workspace in known.values():
             if workspace is not None:
                 found[workspace.root] = workspace

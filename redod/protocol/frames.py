@@ -6,8 +6,8 @@ nothing about the descriptors that travel beside an INVOKE, and does not look in
 
 import signal
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from redod.errors import RedodError
 
@@ -55,37 +55,32 @@ class PeerError(RedodError):
     status = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Invoke:
+class Invoke(NamedTuple):
     """The client asks for an invocation; `invocation.parse` reads the payload."""
 
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(NamedTuple):
     """The client received this signal: SIGINT, SIGTERM, SIGHUP or SIGQUIT."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stdin:
+class Stdin(NamedTuple):
     """Bytes of the client's standard input; empty at its end."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Resized:
+class Resized(NamedTuple):
     """The client's terminal has this many rows and columns now."""
 
     rows: int
     columns: int
 
 
-@dataclass(frozen=True, slots=True)
-class JobStarted:
+class JobStarted(NamedTuple):
     """The client has started what the oldest START_JOB that is not answered asked for; or `error`, an errno: it could
     not, and `pid` is 0.
     """
@@ -94,16 +89,14 @@ class JobStarted:
     error: int
 
 
-@dataclass(frozen=True, slots=True)
-class JobEnded:
+class JobEnded(NamedTuple):
     """A process that the client had started is over. `status` as waitpid(2) gives it."""
 
     pid: int
     status: int
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """The client has written out all that came before the oldest SETTLE that is not answered."""
 
 

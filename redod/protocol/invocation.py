@@ -124,13 +124,15 @@ def parse(payload: bytes) -> Invocation:
     Raises PeerError, whose text names the field, for everything that docs/protocol.md forbids; another major version is
     refused before any other field is looked at, because they may mean something else there.
     """
+    if not payload.startswith(_BEGINNING):
+        _refuse_beginning(payload)
     own: dict[int, bytes] = {}
     common = []
     position = 0
     for tag, start, end in _fields(payload):
-        if tag in own:
-            raise PeerError(f"INVOKE has the field {_OWN[tag]} twice")
         if tag in _OWN:
+            if tag in own:
+                raise PeerError(f"INVOKE has the field {_OWN[tag]} twice")
             own[tag] = payload[start:end]
             common.append(payload[position : start - _FIELD.size])
             position = end
@@ -139,7 +141,7 @@ def parse(payload: bytes) -> Invocation:
                 break
     common.append(payload[position:])
     circumstances = _circumstances(b"".join(common))
-    args, environ = (_strings(name, own.get(tag)) for tag, name in _OWN.items())
+    args, environ = _strings(own, _ARGS_TAG), _strings(own, _ENVIRON_TAG)
     return Invocation._make((*circumstances, tuple(args.split(b"\0")[:-1]), environ))
 
 
@@ -155,13 +157,16 @@ def _fields(payload: bytes) -> Iterator[tuple[int, int, int]]:
         fields += 1
         if position > size:
             raise PeerError("INVOKE ends within a field")
-        if fields == 1:
-            if tag != _PROTOCOL_TAG:
-                raise PeerError("INVOKE does not begin with the protocol version")
-            _protocol(payload[start:position])
         if fields > MAX_FIELDS:
             raise PeerError(f"INVOKE has more than {MAX_FIELDS} fields")
         yield tag, start, position
+
+
+def _refuse_beginning(payload: bytes) -> None:
+    tag, start, end = next(_fields(payload), (0, 0, 0))
+    if tag != _PROTOCOL_TAG:
+        raise PeerError("INVOKE does not begin with the protocol version")
+    _protocol(payload[start:end])
 
 
 def _small_only(size: int, function: Callable[[bytes], _T]) -> Callable[[bytes], _T]:
@@ -232,13 +237,14 @@ def _version(value: bytes) -> str:
         raise PeerError("INVOKE field version: is not UTF-8") from None
 
 
-def _strings(name: str, value: bytes | None) -> bytes:
+def _strings(own: dict[int, bytes], tag: int) -> bytes:
+    value = own.get(tag)
     if value is None:
-        raise PeerError(f"INVOKE lacks the field {name}")
+        raise PeerError(f"INVOKE lacks the field {_OWN[tag]}")
     if value and value[-1]:
-        raise PeerError(f"INVOKE field {name}: does not end with a NUL byte")
+        raise PeerError(f"INVOKE field {_OWN[tag]}: does not end with a NUL byte")
     if value.count(0) > MAX_STRINGS:
-        raise PeerError(f"INVOKE field {name}: has more than {MAX_STRINGS} strings")
+        raise PeerError(f"INVOKE field {_OWN[tag]}: has more than {MAX_STRINGS} strings")
     return value
 
 
@@ -275,7 +281,9 @@ def _jobserver(value: bytes) -> bool:
 
 
 _PROTOCOL_TAG = 1
-_OWN = {4: "args", 6: "environ"}
+_BEGINNING = _FIELD.pack(_PROTOCOL_TAG, 4) + struct.pack(">H", PROTOCOL[0])
+_ARGS_TAG, _ENVIRON_TAG = 4, 6
+_OWN = {_ARGS_TAG: "args", _ENVIRON_TAG: "environ"}
 """The fields that calls do not have in common."""
 _KNOWN: dict[int, tuple[str, Callable[[bytes], object]]] = {
     _PROTOCOL_TAG: ("protocol", _protocol),
@@ -297,9 +305,9 @@ def encode_request(name: bytes, args: list[bytes]) -> bytes:
         (_PROTOCOL_TAG, struct.pack(">HH", *PROTOCOL)),
         (2, b"server"),
         (3, name),
-        (4, b"".join(arg + b"\0" for arg in args)),
+        (_ARGS_TAG, b"".join(arg + b"\0" for arg in args)),
         (5, b"/"),
-        (6, b""),
+        (_ENVIRON_TAG, b""),
         (7, (0o077).to_bytes(4, "big")),
         (8, struct.pack(f">{2 * RESOURCES}Q", *limits)),
         (9, b"\0"),

@@ -26,6 +26,11 @@ _FULL = 256 << 10
 _READ = 64 << 10
 """Bytes that are read at once. For more than 128 KiB malloc(3) would map memory anew each time."""
 _MOST_DESCRIPTORS = 5
+_ANCILLARY = socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS)
+_RECEIVE = int(socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
+_SEND = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+# Plain numbers: what `&` makes of a flag of Python's is an object of its own.
+_TRUNCATED = int(socket.MSG_CTRUNC)
 _CREDENTIALS = struct.Struct("3i")
 _SO_PEERGROUPS = 59
 _MOST_GROUPS = 256
@@ -60,7 +65,7 @@ class Connection:
         self,
         loop: AbstractEventLoop,
         readers: Readers,
-        peer: socket.socket,
+        peer: socket.SocketType,
         accept: Accept,
         closed: Callable[["Connection"], None],
         patience: float = PATIENCE,
@@ -92,7 +97,6 @@ class Connection:
         self._stdin: Callable[[bytes], None] | None = None
         credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         self.peer, self.user, self._group = _CREDENTIALS.unpack(credentials)
-        peer.setblocking(False)
         self._timer: TimerHandle | None = None
 
     def begin(self) -> None:
@@ -175,7 +179,8 @@ class Connection:
         if not self._is_open:
             return
         self._is_open = False
-        self._count_held(0)
+        if self._held:
+            self._count_held(0)
         self._stop_timer()
         self._readers.drop(self._socket.fileno())
         if self._writing:
@@ -195,17 +200,16 @@ class Connection:
     def read(self) -> None:
         """Take in what has come."""
         try:
-            data, ancillary, flags, _ = self._socket.recvmsg(
-                _READ, socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS), socket.MSG_CMSG_CLOEXEC
-            )
+            data, ancillary, flags, _ = self._socket.recvmsg(_READ, _ANCILLARY, _RECEIVE)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
             self.close()
             return
         try:
-            self._take_descriptors(ancillary)
-            if flags & socket.MSG_CTRUNC:
+            if ancillary:
+                self._take_descriptors(ancillary)
+            if flags & _TRUNCATED:
                 raise PeerError(
                     "more descriptors came than a client sends, or they could not be received (ulimit -n of the server)"
                 )
@@ -232,9 +236,7 @@ class Connection:
     def _take_descriptors(self, ancillary: list[tuple[int, int, bytes]]) -> None:
         for level, kind, content in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                numbers = array.array("i")
-                numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
-                self._descriptors.extend(numbers)
+                self._descriptors.extend(array.array("i", content[: len(content) & ~3]))
         if len(self._descriptors) > _MOST_DESCRIPTORS:
             raise PeerError("more descriptors came than a client sends")
 
@@ -282,7 +284,7 @@ class Connection:
             return
         if not self._out:
             try:
-                sent = self._socket.send(data, socket.MSG_NOSIGNAL)
+                sent = self._socket.send(data, _SEND)
             except (BlockingIOError, InterruptedError):
                 sent = 0
             except OSError:
@@ -322,14 +324,14 @@ class Connection:
     def _send_waiting(self) -> int:
         """Send what can be sent of `_out`; descriptors go with the first byte of what they belong to."""
         if not self._rights:
-            return self._socket.send(self._out, socket.MSG_NOSIGNAL)
+            return self._socket.send(self._out, _SEND)
         distance, descriptors = self._rights[0]
         if distance:
-            sent = self._socket.send(self._out[:distance], socket.MSG_NOSIGNAL)
+            sent = self._socket.send(self._out[:distance], _SEND)
         else:
             end = self._rights[1][0] if len(self._rights) > 1 else len(self._out)
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
-            sent = self._socket.sendmsg([self._out[:end]], rights, socket.MSG_NOSIGNAL)
+            sent = self._socket.sendmsg([self._out[:end]], rights, _SEND)
             del self._rights[0]
             _close(descriptors)
         self._rights = [(distance - sent, descriptors) for distance, descriptors in self._rights]

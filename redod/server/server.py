@@ -64,7 +64,7 @@ class Server:
         self._keeps_services = False
         engine.on_failure = self._fail
         listener.setblocking(False)
-        loop.add_reader(listener.fileno(), self._acceptable)
+        self._listen()
         place.watch(loop, self.retire)
         if own is not None:
             self._rest()
@@ -116,16 +116,18 @@ class Server:
                 connection.refuse(1, "the server was stopped")
         if self._connections:
             # What was answered is still on its way to clients that are slow to read.
+            self._empty.clear()
             await asyncio.wait([self._loop.create_task(self._empty.wait())], timeout=_FAREWELL)
 
-    def _acceptable(self) -> None:
+    def _listen(self) -> None:
         # One at a time: nearly always there is no second, and asking for it costs as much as being called again.
-        self._accept()
+        self._loop.add_reader(self._listener.fileno(), self._accept)
 
     def _accept(self) -> bool:
         """Take in one client; whether there may be more."""
         try:
-            peer, _address = self._listener.accept()
+            # `accept` is this, and makes two objects of it whose constants it looks up by name.
+            number, _address = self._listener._accept()  # type: ignore[attr-defined]  # it has no public name
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as error:
@@ -134,12 +136,12 @@ class Server:
             self._loop.remove_reader(self._listener.fileno())
             self._loop.call_later(_BREATHER, self._listen_again)
             return False
-        self._empty.clear()
+        peer = socket.SocketType(socket.AF_UNIX, socket.SOCK_STREAM, 0, number)
         connection = Connection(
             self._loop, self.engine.readers, peer, self._serve, self._connection_closed, intake=self._intake
         )
         self._connections.add(connection)
-        self._rest()
+        self._stop_timer()
         if len(self._connections) > self._most_connections:
             connection.refuse(
                 1,
@@ -152,7 +154,7 @@ class Server:
 
     def _listen_again(self) -> None:
         if not self._retired:
-            self._loop.add_reader(self._listener.fileno(), self._acceptable)
+            self._listen()
 
     def _accept_the_last(self) -> None:
         """Those who came while the name led here wait for an answer. A socket of systemd's keeps them for the next."""
@@ -210,13 +212,16 @@ class Server:
         self._connections.discard(connection)
         if not self._connections:
             self._empty.set()
-        self._rest()
+            self._rest()
 
-    def _rest(self) -> None:
-        """Begin to be idle, or stop being so."""
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _rest(self) -> None:
+        """Begin to be idle, unless somebody is there."""
+        self._stop_timer()
         if self._connections:
             return
         if self._retired:
