@@ -164,6 +164,15 @@ class Graph:
             self._in_order.append(found)
         return found
 
+    def nodes(self, paths: Sequence[bytes]) -> list[Node]:
+        """`node` for many; where none is known yet that takes half of the time."""
+        if len(set(paths)) < len(paths) or not self._nodes.keys().isdisjoint(paths):
+            return [self.node(path) for path in paths]
+        made = [Node(path) for path in paths]
+        self._nodes.update(zip(paths, made, strict=True))
+        self._in_order += made
+        return made
+
     def find(self, path: bytes) -> Node | None:
         return self._nodes.get(path)
 

@@ -6,7 +6,7 @@ does not know how rows look (`rows`), how they meet the graph (`loading`), nor w
 
 import gc
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from redod.failpoints import reach
 from redod.store import StoreError, classic
 from redod.store.intents import Intents
 from redod.store.loading import UNWRITTEN, Loading, blank, named_by
-from redod.store.lock import Lock, Owner, acquire
+from redod.store.lock import Owner, acquire
 from redod.store.made import Entry, Journal, Mark, print_of
 from redod.store.recovery import Observe, recover
 from redod.store.rows import Names, TargetRow, file_row, foreign_row, target_row
@@ -30,6 +30,8 @@ COMPACT_ABOVE = 1 << 20
 _LINE = 100
 """About the bytes of a journal's line."""
 _UNUSED_ROWS = 1000
+_SOME = 100
+"""Lines of the journal whose files are looked at in one step."""
 _NOWHERE = Mark(0, 0)
 
 
@@ -50,12 +52,16 @@ class Store:
     When a method raises StoreError nothing is lost: the marks stay, and the next commit tries again.
     """
 
-    def __init__(self, workspace: Workspace, number: int, graph: Graph, lock: Lock, observe: Observe) -> None:
-        """Use `Store.open`."""
+    def __init__(self, workspace: Workspace, number: int, graph: Graph, owner: Owner, observe: Observe) -> None:
+        """Own the workspace's store, to be read by `load`; `number` (above 0) is the workspace's in the graph.
+
+        Raises WorkspaceBusy, StoreError.
+        """
         self.workspace = workspace
         self.number = number
+        self.loaded = Loaded(0, 0, "")
         self._graph = graph
-        self._lock = lock
+        self._lock = acquire(workspace.lock, owner)
         self._observe = observe
         self._names = Names(workspace.root)
         self._database = join(workspace.directory, DATABASE)
@@ -65,23 +71,28 @@ class Store:
         self._intents = Intents()
         self._compact_at = COMPACT_ABOVE
         self._adopt(self._loading())
-        self.loaded = self._begin()
 
     @classmethod
     def open(cls, workspace: Workspace, number: int, graph: Graph, owner: Owner, observe: Observe) -> "Store":
-        """Own the workspace's store and read it into the graph; `number` (above 0) is the workspace's in the graph.
+        """One that is loaded, at once. Raises what its two parts raise."""
+        store = cls(workspace, number, graph, owner, observe)
+        for _ in store.load():
+            pass
+        return store
 
-        A damaged store is set aside, which `loaded` tells. Raises WorkspaceBusy, and StoreError when the
-        files cannot be used now.
+    def load(self) -> Iterator[None]:
+        """Read it into the graph, in steps of a few milliseconds between which others may use the graph.
+
+        A damaged store is set aside, which `loaded` tells. Raises StoreError when the files cannot be used now; then,
+        and when the last step is not taken, the workspace is released.
         """
-        lock = acquire(workspace.lock, owner)
         collecting = gc.isenabled()
         # The collector would walk the growing graph again and again, and there is no garbage: not now, not later.
         gc.disable()
         try:
-            return cls(workspace, number, graph, lock, observe)
+            yield from self._begin()
         except BaseException:
-            lock.close()
+            self._lock.give_back()
             raise
         finally:
             gc.freeze()
@@ -163,9 +174,10 @@ class Store:
         except OSError as error:
             raise StoreError(f"cannot remove {show(self._database)}: {error.strerror}") from error
         self._adopt(self._loading())
-        recovered = self._begin().recovered
+        for _ in self._begin():
+            pass
         self.commit()
-        return recovered
+        return self.loaded.recovered
 
     def close(self) -> None:
         """Commit and release the workspace. It is released also when this raises StoreError."""
@@ -175,21 +187,24 @@ class Store:
             self._close_files()
             self._lock.close()
 
-    def _begin(self) -> Loaded:
+    def _begin(self) -> Iterator[None]:
         """Open the files and read them into the graph."""
         notice = ""
         try:
             self._journal = Journal(join(self.workspace.directory, b"made"))
             try:
-                mark = self._load()
+                mark = yield from self._read()
             except Damaged as damage:
                 mark = _NOWHERE
                 notice = self._set_aside(damage)
                 self._tables = self._open_new()
-            targets = sum(1 for _ in self._own())
+            targets = self._targets
             entries = self._journal.entries(mark)
             knows_nothing = not self._ids and not entries
-            recovered = self._recover(entries)
+            recovered: list[Node] = []
+            for start in range(0, len(entries), _SOME):
+                recovered += self._recover(entries[start : start + _SOME])
+                yield
             imported = self._take(classic.built(self.workspace.root, self._observe)) if knows_nothing else []
         except BaseException:
             self._close_files()
@@ -205,7 +220,7 @@ class Store:
             notice += (
                 f"{notice and '; '}{len(imported)} files that the classic redo built are taken over, and out of date"
             )
-        return Loaded(targets, len(recovered) + len(imported), notice, knows_nothing and not imported)
+        self.loaded = Loaded(targets, len(recovered) + len(imported), notice, knows_nothing and not imported)
 
     def adopt(self, paths: Iterable[bytes]) -> list[Node]:
         """Make targets, out of date, of files that are known as sources at most; the nodes. Raises StoreError."""
@@ -227,11 +242,11 @@ class Store:
         self._changed.update(taken)
         return taken
 
-    def _load(self) -> Mark:
+    def _read(self) -> Generator[None, None, Mark]:
         self._tables = Tables(self._database)
         mark = self._tables.mark()
         loading = self._loading()
-        loading.read(self._tables)
+        yield from loading.steps(self._tables)
         self._adopt(loading)
         return mark
 
@@ -244,8 +259,11 @@ class Store:
     def _adopt(self, loading: Loading) -> None:
         self._ids = loading.ids
         self._versions = loading.versions
+        self._targets = loading.targets
+        self.directories = loading.directories
         self._changed.update(loading.translated)
-        self._unused = loading.unused if len(loading.unused) > max(_UNUSED_ROWS, len(loading.ids) // 4) else []
+        unused = loading.unused
+        self._unused = unused if len(unused) > max(_UNUSED_ROWS, len(loading.ids) // 4) else []
 
     def _is_in_place(self) -> bool:
         return self._tables is not None and self._journal is not None and self._tables.in_place

@@ -61,6 +61,15 @@ class Lock:
         """See `WorkspaceBusy.identity`."""
         return _identity(self._descriptor)
 
+    def give_back(self) -> None:
+        """Release it as it was found: what is to be done after an owner that was killed is still to be done."""
+        if self.predecessor is None:
+            self.close()
+        else:
+            _sign(self._descriptor, self.predecessor)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
     def close(self) -> None:
         if self._descriptor >= 0:
             reach("lock.release")

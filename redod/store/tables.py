@@ -14,10 +14,12 @@ from redod.failpoints import reach
 from redod.store import StoreError
 from redod.store.made import Mark
 from redod.store.ownership import open_file
-from redod.store.rows import FileRow, TargetRow
+from redod.store.rows import FileRow, NameRow, RecordRow, TargetRow
 
 SCHEMA = 2
 DATABASE = b"redod.sqlite3"
+_SOME = 500
+"""Rows that are read at a time: some 2 ms until they are in the graph."""
 KEPT = 3
 """Damaged databases that are kept for a look."""
 
@@ -88,13 +90,20 @@ class Tables:
             return int(row[0])
         return 0
 
-    def files(self) -> Iterator[FileRow]:
-        """The rows of files that are not this workspace's targets, as plain tuples. Raises Damaged, StoreError."""
-        return self._read("SELECT id, name, kind, version, stamp FROM node WHERE edges IS NULL")
+    def files(self) -> Iterator[list[FileRow]]:
+        """The rows of files that are not this workspace's targets, some at a time. Raises Damaged, StoreError."""
+        return self._read_some("SELECT id, name, kind, version, stamp FROM node WHERE edges IS NULL")
 
-    def targets(self) -> Iterator[TargetRow]:
-        """The rows of this workspace's targets, as plain tuples. Raises Damaged, StoreError."""
-        return self._read("SELECT * FROM node WHERE edges IS NOT NULL")
+    def targets(self) -> Iterator[list[NameRow]]:
+        """The names of this workspace's targets. Raises as `files`."""
+        return self._read_some("SELECT id, name, version FROM node WHERE edges IS NOT NULL")
+
+    def records(self) -> Iterator[list[RecordRow]]:
+        """What is recorded of this workspace's targets. Raises as `files`."""
+        return self._read_some(
+            "SELECT id, kind, stamp, edges, dofile, status, always, checksum, log, reason FROM node"
+            " WHERE edges IS NOT NULL"
+        )
 
     def write(self, rows: Sequence[TargetRow], mark: Mark, unused: Iterable[int] = ()) -> None:
         """Write rows over those of the same id, and the mark, and remove the rows `unused`: all or nothing.
@@ -148,6 +157,14 @@ class Tables:
     def _read(self, query: str) -> Iterator:  # type: ignore[type-arg]
         try:
             yield from self._connection.execute(query)
+        except sqlite3.Error as error:
+            raise self._judge(error) from error
+
+    def _read_some(self, query: str) -> Iterator[list]:  # type: ignore[type-arg]
+        try:
+            cursor = self._connection.execute(query)
+            while rows := cursor.fetchmany(_SOME):
+                yield rows
         except sqlite3.Error as error:
             raise self._judge(error) from error
 
