@@ -13,6 +13,7 @@ from redod.core.graph import Dep, DepKind, Graph, Kind, LogPlace, Node
 from redod.core.stamps import DIRECTORY, MISSING, Stamp
 from redod.core.verdicts import NEVER_BUILT, Reason, Why
 from redod.store.database import Store
+from redod.store.loading import is_blank
 from redod.store.lock import Owner, WorkspaceBusy, acquire
 from redod.store.workspaces import Workspace
 
@@ -297,6 +298,44 @@ def test_what_the_graph_has_observed_stands(root: bytes) -> None:
     start(root + b"/a", graph).close()
     assert (shared.stamp, shared.version) == (LINK, version)
     assert graph.node(root + b"/a/t").deps[0].version != version
+
+
+def test_between_two_steps_of_a_load_a_target_is_blank_or_all_of_it_is_known(root: bytes) -> None:
+    graph = Graph(1000)
+    store = start(root, graph)
+    script = source(graph, root + b"/default.do")
+    for number in range(1200):
+        made = target(graph, root + b"/%d" % number, script, source(graph, root + b"/%d.c" % number))
+        made.dofile = script
+        store.put(made)
+    store.close()
+    expected = {node.path: portrait(node) for node in graph}
+    again = Graph(9000)
+    loading = Store(workspace(root), 1, again, OWNER, nothing)
+    counts = []
+    for _ in loading.load():
+        known = [node for node in again if not is_blank(node)]
+        assert all(portrait(node) == expected[node.path] for node in known)
+        counts.append(len(known))
+    assert len({count for count in counts if 1201 < count < 2401}) > 1
+    assert {node.path: portrait(node) for node in again} == expected
+    loading.close()
+
+
+def test_a_load_that_is_given_up_leaves_the_lock_as_it_was_found(root: bytes) -> None:
+    graph = Graph(1000)
+    store = start(root, graph)
+    store.put(target(graph, root + b"/t"))
+    shutil.copy(root + b"/.redo/lock", root + b"/killed")
+    store.close()
+    shutil.copy(root + b"/killed", root + b"/.redo/lock")
+    steps = (given_up := Store(workspace(root), 1, Graph(9000), OWNER, nothing)).load()
+    assert given_up.predecessor == OWNER
+    next(steps)
+    steps.close()  # type: ignore[attr-defined]  # a generator
+    after = start(root, Graph(9000))
+    assert after.predecessor == OWNER
+    after.close()
 
 
 def test_the_collector_runs_again_after_a_load(root: bytes) -> None:
