@@ -152,5 +152,6 @@ def _complete(world: World, call: Call) -> None:
         call.resuming = True
         call.job.pool.line(call.session).resuming.append(call)
         world.pools.add(call.job.pool)
+        world.grants_due = True
     else:
         reply(world, call)

@@ -179,8 +179,9 @@ class Rechecked(NamedTuple):
     session: "Session"
 
 
-Event = (
-    CallMade | Heard | Lost | Observed | ObserveFailed | JobStarted | StartFailed | JobExited | PipeClosed
-    | HoldersReported | TimedOut | Examined | Installed | InstallFailed | Created | AlwaysDeclared | ChecksumGiven
-    | TokenGranted | TokenOffered | LoadFell | CallLeft | SessionCancelled | Rechecked | ServiceChanged
+Ending = (
+    StartFailed | ObserveFailed | JobExited | PipeClosed | HoldersReported | TimedOut | Examined | Installed
+    | InstallFailed | TokenGranted | TokenOffered | LoadFell | CallLeft | SessionCancelled | Rechecked | ServiceChanged
 )  # fmt: skip
+"""Something has ended or changed for a session, so that others may go on."""
+Event = CallMade | Heard | Lost | Observed | JobStarted | Created | AlwaysDeclared | ChecksumGiven | Ending

@@ -202,6 +202,8 @@ class World:
         self.to_begin: deque[Want] = deque()
         self.pools: set[Pool] = set()
         """Those that have jobs, or for which somebody waits."""
+        self.grants_due = False
+        """Since tokens were given out last, one may have come free, or somebody may have begun to wait for one."""
 
     def next_epoch(self) -> int:
         self.epoch += 1

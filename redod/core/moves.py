@@ -34,6 +34,7 @@ def park(world: World, want: Want) -> None:
                 job.move(JobState.PARKED)
             if job is not None and job.state in (JobState.PARKED, JobState.SETTLING):
                 job.pool.give_back(job)
+                world.grants_due = True
 
 
 def waits_elsewhere(job: Job, call: Call) -> bool:

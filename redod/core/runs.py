@@ -20,7 +20,7 @@ def grant(world: World) -> bool:
     """Give free tokens to those who wait: to parked jobs first, then in the order of a serial build. Whether any was
     given.
     """
-    given = False
+    given = world.grants_due = False
     for pool in list(world.pools):
         while (line := pool.next_line()) is not None:
             given = True

@@ -83,36 +83,17 @@ class Scheduler:
 
     def _take(self, event: events.Event) -> None:
         world = self.world
+        # The most frequent first: the cases are tried in this order.
         match event:
             case events.Observed(subject, stamps, now_ns, watched):
                 # Since it was asked for, a session may have begun, which must not take it for its own.
                 self._observed(subject, stamps, Moment(subject.asked, now_ns, watched))
             case events.Heard(paths):
                 suspects.heard(self.graph, paths)
-            case events.Lost(directories):
-                suspects.lose(self.graph, directories)
-            case events.ObserveFailed(subject, text):
-                self._unseen(subject, text)
             case events.CallMade(call):
                 world.to_advance.append(call)
             case events.JobStarted(job, before, started_ns):
                 runs.started(job, before, started_ns)
-            case events.StartFailed(job, text):
-                runs.start_failed(world, job, text)
-            case events.JobExited(job, status):
-                runs.exited(world, job, status)
-            case events.PipeClosed(job):
-                runs.pipe_closed(world, job)
-            case events.HoldersReported(job):
-                runs.holders_reported(job)
-            case events.TimedOut(job, text):
-                runs.timed_out(world, job, text)
-            case events.Examined(job, produced):
-                runs.examined(world, job, produced)
-            case events.Installed(job, stamp, is_watched, content):
-                runs.installed(world, job, stamp, is_watched, content)
-            case events.InstallFailed(job, text):
-                runs.install_failed(world, job, text)
             case events.Created(job, paths):
                 for path in paths:
                     job.dep(DepKind.IFCREATE, self.graph.node(path))
@@ -120,6 +101,34 @@ class Scheduler:
                 job.always = True
             case events.ChecksumGiven(job, checksum):
                 job.checksum = checksum
+            case events.Lost(directories):
+                suspects.lose(self.graph, directories)
+            case _:
+                world.grants_due = True
+                self._take_end(event)
+
+    def _take_end(self, event: events.Ending) -> None:
+        """Take in an event after which a token may be free."""
+        world = self.world
+        match event:
+            case events.PipeClosed(job):
+                runs.pipe_closed(world, job)
+            case events.JobExited(job, status):
+                runs.exited(world, job, status)
+            case events.Examined(job, produced):
+                runs.examined(world, job, produced)
+            case events.Installed(job, stamp, is_watched, content):
+                runs.installed(world, job, stamp, is_watched, content)
+            case events.InstallFailed(job, text):
+                runs.install_failed(world, job, text)
+            case events.StartFailed(job, text):
+                runs.start_failed(world, job, text)
+            case events.ObserveFailed(subject, text):
+                self._unseen(subject, text)
+            case events.HoldersReported(job):
+                runs.holders_reported(job)
+            case events.TimedOut(job, text):
+                runs.timed_out(world, job, text)
             case events.TokenGranted(pool):
                 pool.tokens += 1
                 pool.asked = False
@@ -169,5 +178,5 @@ class Scheduler:
                 wants.begin(world, world.to_begin.popleft())
             elif world.to_advance:
                 calls.advance(world, world.to_advance.popleft())
-            elif not runs.grant(world):
+            elif not (world.grants_due and runs.grant(world)):
                 return

@@ -128,6 +128,7 @@ def _enqueue(world: World, want: Want) -> None:
     wait(world, want, WantState.QUEUED)
     want.pool.enqueue(want)
     world.pools.add(want.pool)
+    world.grants_due = True
 
 
 def _build_ahead(world: World, want: Want, nodes: list[Node]) -> None:

@@ -102,7 +102,9 @@ class Engine:
         self._captures = Captures()
         self._events: deque[events.Event] = deque()
         self._busy = False
-        self.watching = Watching(loop, self.graph, self.post, lambda: not self._busy)
+        self.watching = Watching(
+            loop, self.graph, self.post, is_idle=lambda: not self._busy, has_jobs=lambda: bool(self.runs)
+        )
         self._placing = Placing(loop, self.stores, self.watching, self._hear)
         self._starting = Starting(
             self.stores, self.spawner, self._captures, self.jobservers, Environments(commands, owner.socket), self.feed

@@ -24,19 +24,27 @@ _SAMPLE = 16
 """Files that are looked at after a build though nothing is said to have happened to them: 0.1 ms."""
 _PAUSE = 0.1
 """Seconds from a build's end to that."""
+_BREATH = 0.02
+"""Seconds between two looks at the news while jobs run: each of them makes several, and whoever asks looks anyway. Much
+less than it takes to fill the kernel's queue.
+"""
 _log = logging.getLogger(__name__)
 
 
 class Watching:
-    """`post` takes the news, in the order in which they came. `is_idle`: all that was posted has been taken in."""
+    """`post` takes the news, in the order in which they came. `is_idle`: all that was posted has been taken in.
+    `has_jobs`: scripts are running.
+    """
 
     def __init__(
-        self, loop: AbstractEventLoop, graph: Graph, post: Callable[[events.Event], None], is_idle: Callable[[], bool]
-    ) -> None:
+        self, loop: AbstractEventLoop, graph: Graph, post: Callable[[events.Event], None], is_idle: Callable[[], bool],
+        has_jobs: Callable[[], bool],
+    ) -> None:  # fmt: skip
         self._loop = loop
         self._graph = graph
         self._post = post
         self._is_idle = is_idle
+        self._has_jobs = has_jobs
         self._watcher: Watcher | None = None
         self._cause = ""
         self._is_planned = False
@@ -130,8 +138,25 @@ class Watching:
             self._watcher = None
 
     def _readable(self) -> None:
-        for event in self.news():
+        self._take_news()
+        if self._watcher is not None and self._has_jobs():
+            self._loop.remove_reader(self._watcher.fileno())
+            self._loop.call_later(_BREATH, self._look_again)
+
+    def _look_again(self) -> None:
+        if self._watcher is None:
+            return
+        if self._take_news() and self._has_jobs():
+            self._loop.call_later(_BREATH, self._look_again)
+        else:
+            self._loop.add_reader(self._watcher.fileno(), self._readable)
+
+    def _take_news(self) -> bool:
+        """Tell what has happened; whether anything has."""
+        found = self.news()
+        for event in found:
             self._post(event)
+        return bool(found)
 
     def _sample(self) -> None:
         self._is_planned = False

@@ -35,10 +35,10 @@ def commands(tmp_path: Path) -> Path:
     """A PATH's first directory, with a server that runs and knows two targets, and a directory to complete in."""
     bindir = tmp_path / "bin"
     bindir.mkdir()
-    for name, script in {
-        "redod": "exit 0",
-        "redo-targets": "printf 'known one\\nsub/two\\n' | tr '\\n' \"$end\"",
-    }.items():
+    answers = {"redo-targets": "printf 'known one\\nsub/two\\n' | tr '\\n' \"$end\""}
+    # All of them, since fish completes no arguments of a command that is not on PATH.
+    for name in NAMES:
+        script = answers.get(name, "exit 0")
         (bindir / name).write_text(f"#!/bin/sh\nend='\\n'; [ \"$1\" = -0 ] && end='\\0'\n{script}\n")
         (bindir / name).chmod(0o755)
     work = tmp_path / "work"
