@@ -6,9 +6,18 @@ waits for a token; with a serial pool, only when the last one is over.
 """
 
 from redod.core import instructions as do
-from redod.core.graph import Kind, Node
+from redod.core.graph import NO_DOUBTS, Kind, Node
 from redod.core.model import Call, Want, World
-from redod.core.moves import clients_of, declare, park, refuse_cycle, reply, show_job, waits_elsewhere
+from redod.core.moves import (
+    clients_of,
+    declare,
+    park,
+    refuse_cycle,
+    reply,
+    show_job,
+    show_unchanged,
+    waits_elsewhere,
+)  # fmt: skip
 from redod.core.paths import relative, show
 from redod.core.settle import settle
 from redod.core.stamps import Moment, Stamp
@@ -26,7 +35,9 @@ def advance(world: World, call: Call) -> None:
                 _complete(world, call)
             return
         node = call.targets[call.position]
-        if not _may_be_source(call, node):
+        if _is_up_to_date(world, call, node):
+            _pass_over(world, call)
+        elif not _may_be_source(call, node):
             call.position += 1
             _request(world, call, node)
         elif _is_known(node):
@@ -42,6 +53,30 @@ def _must_wait(call: Call) -> bool:
     if call.pool.serial:
         return bool(call.pending)
     return call.newest is not None and call.newest.state in _BEGINNING
+
+
+def _is_up_to_date(world: World, call: Call, node: Node) -> bool:
+    """A target that nothing has been heard of, nor of what it is made from, since that was looked at."""
+    return (
+        node.doubts is NO_DOUBTS
+        and node.watched
+        and not call.force
+        and node not in call.session.wants
+        and node not in call.session.failed
+        and node not in world.jobs
+    )
+
+
+def _pass_over(world: World, call: Call) -> None:
+    """The next targets are up to date, as many as there are: that costs little, and most of a long list mostly is."""
+    targets, epoch = call.targets, call.session.epoch
+    first = call.position
+    while call.position < len(targets) and _is_up_to_date(world, call, targets[call.position]):
+        node = targets[call.position]
+        node.verified = max(node.verified, epoch)
+        declare(call, node)
+        call.position += 1
+    show_unchanged(world, call, targets[first : call.position])
 
 
 def _may_be_source(call: Call, node: Node) -> bool:

@@ -86,10 +86,10 @@ class ShowJob(NamedTuple):
 
 
 class ShowUnchanged(NamedTuple):
-    """The call asked for a target that is up to date."""
+    """The call asked for these targets, which are up to date."""
 
     call: "Call"
-    node: Node
+    nodes: list[Node]
 
 
 class ShowFailed(NamedTuple):

@@ -67,6 +67,11 @@ def show_job(world: World, call: Call, job: Job) -> None:
         world.tell(do.ShowJob(client, job))
 
 
+def show_unchanged(world: World, call: Call, nodes: list[Node]) -> None:
+    for client in clients_of(call):
+        world.tell(do.ShowUnchanged(client, nodes))
+
+
 def refuse_cycle(world: World, call: Call, want: Want) -> bool:
     """If `call` must not wait for `want`, because that waits for the call: tell its user, and take the call off the
     want.
@@ -143,8 +148,7 @@ def finish(world: World, want: Want, status: int) -> None:
         if status:
             call.status = call.status or 1
         elif want.job is None and node.kind is Kind.TARGET:
-            for client in clients_of(call):
-                world.tell(do.ShowUnchanged(client, node))
+            show_unchanged(world, call, [node])
     world.to_advance.extend(want.calls)
 
 

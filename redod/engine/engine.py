@@ -266,9 +266,11 @@ class Engine:
                 self._end(job, status)
             case do.ShowJob(call, job):
                 self._show_job(call, job)
-            case do.ShowUnchanged(call, node):
-                client(call).log.unchanged(node.path)
-                telling.judged(self.feed, call, node, None)
+            case do.ShowUnchanged(call, nodes):
+                client(call).log.unchanged([node.path for node in nodes])
+                if self.feed.wanted:
+                    for node in nodes:
+                        telling.judged(self.feed, call, node, None)
             case do.ShowFailed(call):
                 client(call).log.blames_another = True
             case do.Explain(call, node, reason):

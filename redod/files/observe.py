@@ -68,6 +68,11 @@ def canonical(path: bytes, cwd: bytes, directories: MutableMapping[bytes, bytes]
         raise BadNameError("a name may not be empty" if not path else f"{show(path)} holds a newline or a NUL byte")
     if len(path) > _LONGEST or len(cwd) > _LONGEST:
         raise _too_long(path if len(path) > _LONGEST else cwd)
+    # Most names of a long list are of this kind.
+    if b"/" not in path and directories is not None and path not in (b".", b".."):
+        directory = directories.get(cwd)
+        if directory is not None and directory != b"/" and len(directory) + len(path) < _LONGEST:
+            return directory + b"/" + path
     if path[-1] == _SLASH:
         path = path.rstrip(b"/") or b"/"
     directory, slash, name = path.rpartition(b"/")

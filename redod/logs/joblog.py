@@ -19,7 +19,6 @@ from redod.logs.records import (
     Message,
     Note,
     Started,
-    Unchanged,
     encode_done,
     encode_path,
     encode_record,
@@ -65,7 +64,14 @@ class Start:
 
 START = Start()
 
-LiveEntry = Span | Message | Note | Unchanged | Start
+
+class AllUnchanged(NamedTuple):
+    """Targets that one call asked for and that were up to date."""
+
+    paths: list[bytes]
+
+
+LiveEntry = Span | Message | Note | AllUnchanged | Start
 
 
 class JobLog:
@@ -77,8 +83,8 @@ class JobLog:
     """
 
     __slots__ = (
-        "_done", "_ended", "_entries", "_lost", "_reader", "_room", "_size", "_spool", "_started", "_waiting",
-        "blames_another", "clean", "dofile", "path", "pid",
+        "_done", "_ended", "_entries", "_lost", "_reader", "_room", "_size", "_spool", "_started", "_unchanged",
+        "_waiting", "blames_another", "clean", "dofile", "path", "pid",
     )  # fmt: skip
 
     def __init__(self, path: bytes, room: Room = ROOM) -> None:
@@ -94,6 +100,8 @@ class JobLog:
         """It ended by being found up to date."""
         self._room = room
         self._entries: list[LiveEntry | JobLog] = []
+        self._unchanged = 0
+        """How many targets its entries say were up to date."""
         self._size = 0
         self._lost = 0
         self._spool: Spool | None = None
@@ -176,10 +184,11 @@ class JobLog:
         """A nested call asked for this target, which runs or may have to: its log is shown here."""
         self._add(log)
 
-    def unchanged(self, path: bytes) -> None:
-        """A nested call asked for this target, which is up to date."""
-        if len(self._entries) < MAX_ENTRIES:
-            self._add(Unchanged(path))
+    def unchanged(self, paths: list[bytes]) -> None:
+        """A nested call asked for these targets, which are up to date."""
+        if len(self._entries) + self._unchanged < MAX_ENTRIES:
+            self._unchanged += len(paths)
+            self._add(AllUnchanged(paths))
 
     def finish(self, status: int, seconds: float) -> None:
         """The run is over: an exit status, or a negative signal number; and how long it took."""
@@ -249,8 +258,8 @@ class JobLog:
                 return encode_record(MESSAGE, text)
             case Note(text):
                 return encode_record(NOTE, text)
-            case Unchanged(path):
-                return encode_path(UNCHANGED, path, root)
+            case AllUnchanged(paths):
+                return b"".join([encode_path(UNCHANGED, path, root) for path in paths])
             case JobLog():
                 if entry.ran:
                     return encode_path(CHILD, entry.path, root)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import assert_never
 
 from redod.logs.failures import own_failure
-from redod.logs.joblog import JobLog, Span, Start
-from redod.logs.records import Message, Note, Unchanged
+from redod.logs.joblog import AllUnchanged, JobLog, Span, Start
+from redod.logs.records import Message, Note
 from redod.logs.transcript import Failure, Style, Transcript
 
 _MOST_FAILURES = 10
@@ -133,7 +133,7 @@ class Viewer:
         place.offset = offset + len(data) if data else span.end
         return True
 
-    def _show(self, place: _Place, entry: Message | Note | Unchanged | Start) -> None:
+    def _show(self, place: _Place, entry: Message | Note | AllUnchanged | Start) -> None:
         match entry:
             case Message(text):
                 self._transcript.message(text)
@@ -141,7 +141,7 @@ class Viewer:
                 self._transcript.note(text)
             case Start():
                 self._transcript.started(place.log.path, place.depth, place.log.started)
-            case Unchanged():
+            case AllUnchanged():
                 pass
             case _:
                 assert_never(entry)

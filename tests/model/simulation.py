@@ -279,8 +279,8 @@ class Simulation:
                 self.remarks.append(text)
             case do.ShowJob(call, job):
                 _client(call).shown.append(job.node.path)
-            case do.ShowUnchanged(call, node):
-                _client(call).unchanged.append(node.path)
+            case do.ShowUnchanged(call, nodes):
+                _client(call).unchanged.extend(node.path for node in nodes)
             case do.Explain() | do.ShowFailed():
                 pass
             case do.JobEnded(job, status):

@@ -4,7 +4,9 @@ import random
 
 import pytest
 
+from redod.core import wants
 from redod.core.graph import NO_DOUBTS, Node
+from redod.core.model import Want, World
 from redod.core.stamps import DIRECTORY, MISSING, Stamp
 from redod.core.suspects import is_watchable
 from tests.model.filesystem import REGULAR, Files
@@ -128,3 +130,22 @@ def test_an_always_target_is_looked_at_in_each_build_and_its_siblings_are_not(pr
 )
 def test_only_what_happens_through_its_own_name_is_heard(stamp: Stamp, watchable: bool) -> None:
     assert is_watchable(stamp) is watchable
+
+
+def test_of_a_long_list_only_what_is_not_known_to_be_up_to_date_is_wanted(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted: list[bytes] = []
+    begin = wants.begin
+
+    def note(world: World, want: Want) -> None:
+        wanted.append(want.node.path)
+        begin(world, want)
+
+    monkeypatch.setattr(wants, "begin", note)
+    names = [b"/p/t%d%d" % (one, other) for one in range(4) for other in range(4)]
+    project.simulation.build(*names)
+    assert wanted == []
+    project.simulation.files.write(b"/p/s21", b"another")
+    assert project.simulation.build(*names) == (0, [b"/p/t21"])
+    assert set(wanted) == {b"/p/t21"}

@@ -119,7 +119,7 @@ def test_nothing_is_shown_of_what_was_clean_or_given_up() -> None:
     root, clean, given_up = JobLog(b""), JobLog(b"/w/a"), JobLog(b"/w/b")
     root.child(clean)
     root.child(given_up)
-    root.unchanged(b"/w/c")
+    root.unchanged([b"/w/c"])
     last = child(root, b"d")
     viewer = Viewer(root, STYLE)
     assert viewer.read(100) == b""
