@@ -120,13 +120,18 @@ class _Author:
         if self.breaks and rng.random() < 0.4:
             # In the tick in which a script started, a coarse clock does not tell whether it has read the old bytes.
             how = rng.choice(["kill", "stop", "cancel", *([] if self.coarse else ["edit"] * 3)])
-            edit = Edit("write", _path(rng.choice(SOURCES[:2])), self.text()) if how == "edit" else None
+            edit = self._edit_meanwhile() if how == "edit" else None
             return Build(tuple(names), False, jobs, True, how, rng.randint(1, 60), edit)
         # With several jobs, what is still begun after a failure, or found by `redo` in a running job, is chance.
         force = rng.random() < 0.25
         if force and jobs > 1:
             names = names[:1]
         return Build(tuple(names), force, jobs, jobs > 1 or rng.random() < 0.5)
+
+    def _edit_meanwhile(self) -> Edit:
+        # In place, the other names of a file are changed, too: targets.
+        verb = "write" if self.links else self.random.choice(["write", "rewrite"])
+        return Edit(verb, _path(self.random.choice(SOURCES[:2])), self.text())
 
     def edit(self) -> list[Edit]:
         """Something that a user does."""

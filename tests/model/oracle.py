@@ -4,7 +4,7 @@ It shares nothing with the core. It knows that a file changed because the histor
 stamps, and decides everything by plain recursion.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from tests.model.filesystem import Files, State
@@ -48,6 +48,14 @@ class Oracle:
         self.session = Session(keep_going)
         status = 0 if self.ask(targets, None, force) else 1
         return status, self.session.ran
+
+    def would_fail(self, targets: list[bytes]) -> set[bytes]:
+        """What fails when these are built, to the end of it all."""
+        twin = Oracle(self.files.copy())
+        twin.entries = {path: replace(entry) for path, entry in self.entries.items()}
+        twin._versions = self._versions
+        twin.build(targets, force=False, keep_going=True)
+        return twin.session.failed
 
     # The commands.
 

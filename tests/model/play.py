@@ -18,8 +18,9 @@ _PER_EVENT = 0.01
 class Comparing:
     """Compares what ran with what had to."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, oracle: Oracle) -> None:
         self.history = history
+        self.oracle = oracle
         self.needless = 0
         """Runs that the oracle knows no cause for."""
 
@@ -43,16 +44,31 @@ class Comparing:
         assert set(expected) <= {*ran, *ran_before}, said
         assert may_repeat or self.history.links or set(ran) <= set(expected), said
 
+    def _edit(self, edit: Edit) -> None:
+        """For both sides."""
+        raise NotImplementedError
+
+    def _edit_before(self, build: Build, targets: list[bytes]) -> bool:
+        """Make the edit at once that was to come in the middle, where a target begins to fail. One that has failed is
+        run before what would else be built ahead for it, so what is built would depend on the moment.
+        """
+        if build.edit is None:
+            return False
+        entries = self.oracle.entries
+        if all(path not in entries or entries[path].failed for path in self.oracle.would_fail(targets)):
+            return False
+        self._edit(build.edit)
+        return True
+
 
 class Play(Comparing):
     """One history: the same edits for both sides."""
 
     def __init__(self, history: History) -> None:
-        super().__init__(history)
+        super().__init__(history, Oracle(Files()))
         tick = COARSE if history.coarse else 1
         watched = _DIRECTORIES[: history.seed % 4]
         self.ours = Simulation(Files(tick), seed=history.seed, validated=_PER_EVENT, watched=watched)
-        self.oracle = Oracle(Files())
 
     def run(self) -> None:
         """Raises AssertionError at the first difference."""
@@ -84,10 +100,13 @@ class Play(Comparing):
         is_chance = not self.oracle.files.exists(b"/p/g.do")
         return [b"/p/" + name for name in build.targets if not (is_chance and name == b"g")]
 
-    def _break(self, build: Build) -> list[bytes]:
+    def _break(self, build: Build) -> list[bytes] | None:
         """Begin a build, and break it off; what it has run. What it has done by then depends on chance."""
+        targets = self._targets(build)
+        if self._edit_before(build, targets):
+            return None
         ours, before = self.ours, len(self.ours.ran)
-        client = ours.start(self._targets(build), jobs=build.jobs, keep_going=True)
+        client = ours.start(targets, jobs=build.jobs, keep_going=True)
         for _ in range(build.after):
             ours.advance()
         match build.broken:

@@ -3,7 +3,6 @@
 Each failure names its seed, and is cut down. Servers are stopped and killed, and builds interrupted, at any time.
 """
 
-import copy
 import os
 import random
 import re
@@ -58,12 +57,11 @@ class Play(Comparing):
     """One history: the same edits for both sides."""
 
     def __init__(self, history: History, project: Project, directory: Path) -> None:
-        super().__init__(history)
+        super().__init__(history, Oracle(Files()))
         self.random = random.Random(~history.seed)
         directory.mkdir()
         self.disk = Disk(directory / "p", directory / "spare")
         self.project = project
-        self.oracle = Oracle(Files())
         self._ran_file = directory / "ran"
         self._below = b"/p"
         """What the names shown are relative to."""
@@ -106,7 +104,7 @@ class Play(Comparing):
     def _build(self, build: Build, ran_before: list[bytes] | None) -> None:
         targets = self._targets(build)
         may_be_plain = not self.history.serial and not build.force and self.random.random() < 0.5
-        is_plain = may_be_plain and not self._would_fail(targets)
+        is_plain = may_be_plain and not self.oracle.would_fail(targets)
         status, expected = self.oracle.build(targets, force=build.force, keep_going=build.keep_going)
         process = self._plain(targets) if is_plain else self._start(build, targets)
         _, err = process.communicate(timeout=PATIENCE)
@@ -156,11 +154,6 @@ class Play(Comparing):
         is_chance = not self.oracle.files.exists(b"/p/g.do")
         return [b"/p/" + name for name in build.targets if not (is_chance and name == b"g")]
 
-    def _would_fail(self, targets: list[bytes]) -> bool:
-        oracle = copy.deepcopy(self.oracle)
-        status, _ = oracle.build(targets, force=False, keep_going=True)
-        return bool(status or oracle.session.failed)
-
     def _start(self, build: Build, targets: list[bytes]) -> "subprocess.Popen[bytes]":
         """`redo-ifchange` knows no options, so that a script of the options' session has to ask."""
         cwd = b"/p" if build.force else b"/p/ask"
@@ -179,9 +172,12 @@ class Play(Comparing):
         self._below = below
         return self._run("redo-ifchange", *names, cwd=self.disk.real(below))
 
-    def _break(self, build: Build) -> list[bytes]:
+    def _break(self, build: Build) -> list[bytes] | None:
         """Begin the build, and break it off when some scripts have been started; what it has run."""
-        process = self._start(build, self._targets(build))
+        targets = self._targets(build)
+        if self._edit_before(build, targets):
+            return None
+        process = self._start(build, targets)
         assert process.stderr is not None
         for _ in range(build.after // 5 + 1):
             if not process.stderr.readline():
