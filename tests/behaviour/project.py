@@ -13,6 +13,7 @@ import site
 import subprocess
 import venv
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,15 @@ class Project:
 
     def close(self) -> None:
         self.run("redod", "stop")
+
+
+def opened_by(pid: int) -> list[str]:
+    """What the descriptors of a process lead to. Some may be gone by the time they are looked at."""
+    found = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(os.readlink(link))
+    return found
 
 
 def wait_for_end(pidfd: int) -> None:

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.behaviour.events import Fifo, finish
-from tests.behaviour.project import CLIENTS, Project
+from tests.behaviour.project import CLIENTS, Project, opened_by
 
 pytestmark = pytest.mark.parametrize("bindir", CLIENTS[:1], indirect=True)
 
@@ -21,9 +21,8 @@ def test_a_workspace_that_was_deleted_is_let_go_by_the_next_session(project: Pro
     project.run("redo-ifchange", "a", cwd=project.path / "two", check=True)
     status = json.loads(project.run("redod", "status", "--json").stdout)
     assert [os.path.basename(workspace["root"]) for workspace in status["workspaces"]] == ["two"]
-    held = [os.readlink(f"/proc/{status['pid']}/fd/{number}") for number in os.listdir(f"/proc/{status['pid']}/fd")]
     # Capture files, whose names begin with #, are kept for a second.
-    assert not [path for path in held if "/one/" in path and "/#" not in path]
+    assert not [path for path in opened_by(status["pid"]) if "/one/" in path and "/#" not in path]
 
 
 def test_a_workspace_that_is_moved_by_its_own_script_is_an_error_and_no_deadlock(project: Project) -> None:

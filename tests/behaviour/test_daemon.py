@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.behaviour.events import Fifo, Watched, count, expect, finish, status_of
-from tests.behaviour.project import CLIENTS, PATIENCE, Project
+from tests.behaviour.project import CLIENTS, PATIENCE, Project, opened_by
 
 STARTED = "serving"
 """In the daemon's log, once for each start."""
@@ -57,7 +57,7 @@ def test_the_daemon_holds_nothing_of_the_client_that_started_it(project: Project
     )  # fmt: skip
     assert result.stdout == b"redo  all\nsaid\nthe pipe is at its end\n"
     here = Path(f"/proc/{project.server_pid}")
-    links = {os.readlink(link) for link in (here / "fd").iterdir()}
+    links = set(opened_by(project.server_pid))
     assert not links & {os.readlink(f"/proc/self/fd/{number}") for number in (directory, reading)}
     assert not {link for link in links if link.endswith(".sock.lock")}
     for number in (directory, reading, writing):

@@ -11,7 +11,7 @@ import pytest
 from redod.protocol.frames import MAX_INVOKE, FrameType
 from redod.protocol.invocation import encode_request
 from tests.behaviour.events import Fifo, count, finish, status_of, wait_for_sessions
-from tests.behaviour.project import PATIENCE, Project
+from tests.behaviour.project import PATIENCE, Project, opened_by
 from tests.faults.peers import Peer, frame
 
 STREAMS = 2000
@@ -197,15 +197,9 @@ def test_a_passed_descriptor_is_given_back_at_once(served: Project, pids: Fifo, 
     client = served.start("redo", "x", stdout=writing, stderr=None)
     pids.receive()
     identity = os.readlink(f"/proc/self/fd/{writing}")
-    held = {os.readlink(f"/proc/{served.server_pid}/fd/{number}") for number in served_numbers(served)}
-    assert identity not in held
+    assert identity not in opened_by(served.server_pid)
     os.close(writing)
     go.send()
     finish(client)
     assert os.read(reading, 1) == b""
     os.close(reading)
-
-
-def served_numbers(project: Project) -> list[str]:
-    directory = f"/proc/{project.server_pid}/fd"
-    return [number for number in os.listdir(directory) if os.path.lexists(f"{directory}/{number}")]
