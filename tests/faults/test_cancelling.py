@@ -139,6 +139,8 @@ def test_of_builds_that_are_given_up_nothing_is_left(project: Project, tmp_path:
     project.write("default.ok.do", "echo up >pids; read x <never\n")
     chance = random.Random(SEED)
     give_up(project, pids, [Build(project, 0, chance)], tmp_path)
+    # The shared pool keeps its jobserver from its first job on.
+    assert_that_all_tokens_are_there(project, pids)
     wait_until(lambda: lasting(census(project, tmp_path)))
     before = census(project, tmp_path)
     times: dict[bool, list[float]] = {False: [], True: []}

@@ -44,6 +44,12 @@ class Comparing:
         assert set(expected) <= {*ran, *ran_before}, said
         assert may_repeat or self.history.links or set(ran) <= set(expected), said
 
+    def _targets(self, build: Build) -> list[bytes]:
+        """Asked for at the same time, g may or may not find the script that is being made; then it is left out."""
+        is_chance = not self.oracle.files.exists(b"/p/g.do")
+        names = [name for name in build.targets if not (is_chance and name == b"g")]
+        return [b"/p/" + name for name in names or [b"g.do"]]
+
     def _edit(self, edit: Edit) -> None:
         """For both sides."""
         raise NotImplementedError
@@ -94,11 +100,6 @@ class Play(Comparing):
                 self.ours.kill()
             case Build():
                 self._build(step, self._break(step) if step.broken else None)
-
-    def _targets(self, build: Build) -> list[bytes]:
-        # Asked for at the same time, g may or may not find the script that is being made.
-        is_chance = not self.oracle.files.exists(b"/p/g.do")
-        return [b"/p/" + name for name in build.targets if not (is_chance and name == b"g")]
 
     def _break(self, build: Build) -> list[bytes] | None:
         """Begin a build, and break it off; what it has run. What it has done by then depends on chance."""

@@ -149,11 +149,6 @@ class Play(Comparing):
         top = os.fsencode(self.disk.root)
         return [b"/p" + path.removeprefix(top) for path in told if path != top + b"/ask/ask"]
 
-    def _targets(self, build: Build) -> list[bytes]:
-        # Asked for at the same time, g may or may not find the script that is being made.
-        is_chance = not self.oracle.files.exists(b"/p/g.do")
-        return [b"/p/" + name for name in build.targets if not (is_chance and name == b"g")]
-
     def _start(self, build: Build, targets: list[bytes]) -> "subprocess.Popen[bytes]":
         """`redo-ifchange` knows no options, so that a script of the options' session has to ask."""
         cwd = b"/p" if build.force else b"/p/ask"
