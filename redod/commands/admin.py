@@ -75,6 +75,8 @@ class Status(BaseModel):
     jobs: list[JobStatus]
     jobs_run: int
     workspaces: list[WorkspaceStatus]
+    opening: list[str]
+    """The roots of workspaces that are being read."""
     files: int
     watching: str
     missed: int
@@ -227,6 +229,7 @@ def _status(context: Context) -> Status:
         workspaces=[
             WorkspaceStatus(root=show(workspace.root), targets=workspace.targets) for workspace in engine.stores
         ],
+        opening=[show(root) for root in engine.stores.opening],
         files=len(engine.graph),
         watching=engine.watching.state(),
         missed=engine.watching.missed,
@@ -246,6 +249,7 @@ def _text(status: Status) -> str:
     if status.missed:
         lines.append(f"missed     {status.missed} changes, found by looking again; redod verify looks at everything")
     lines += [f"workspace  {workspace.root}: {workspace.targets} targets" for workspace in status.workspaces]
+    lines += [f"workspace  {root}: being read" for root in status.opening]
     for job in status.jobs:
         lines.append(f"job        {job.target} ({job.state}, {job.age:.1f} s, pid {job.pid})")
         lines += [f"  held by  pid {holder.pid}, {holder.age} s old: {holder.command}" for holder in job.holders]

@@ -7,15 +7,17 @@ import logging
 import os
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from redod.config.reading import Configs
 from redod.core.graph import Graph, LogPlace, Node
 from redod.core.model import Session
-from redod.core.paths import directory_of, is_below, relative, show
+from redod.core.paths import directory_of, is_below, join, relative, show
 from redod.core.stamps import Stamp
 from redod.engine.claims import Claims, Request
 from redod.engine.client import Setting
 from redod.engine.litter import Litter
+from redod.engine.opening import Opening, gently
 from redod.failpoints import reach
 from redod.files.observe import ObserveError, observe
 from redod.logs.joblog import JobLog
@@ -53,7 +55,7 @@ class OpenWorkspace:
         self.segments = Segments(self.directory + b"/log")
         self.jobs = 0
         """How many of its targets are being built."""
-        self.is_guest = os.stat(self.directory).st_uid != os.geteuid()
+        self.is_guest = _owner_of(self.directory) != os.geteuid()
         """It is another user's, who cannot ask root's server for it: it is ours only while we build there."""
         self.needs: set[bytes] = set()
         """The roots of other workspaces: targets of this one depend on targets there."""
@@ -71,6 +73,8 @@ class Stores:
         self._open: dict[bytes, OpenWorkspace] = {}
         """By root."""
         self._numbers: dict[int, OpenWorkspace] = {}
+        self._openings: dict[bytes, Opening] = {}
+        """By root, those whose stores are being read."""
         self._count = 0
         self.claims = Claims(owner.socket)
         self._ready: set[tuple[Session, bytes, bytes, bytes]] = set()
@@ -151,7 +155,16 @@ class Stores:
         """The root of the workspace in which this target is, or would be."""
         return self._workspaces.root(target, setting.cwd, setting.home)
 
-    def open(self, workspace: Workspace, home: bytes) -> None:
+    @property
+    def opening(self) -> list[bytes]:
+        """The roots of those that are being opened."""
+        return list(self._openings)
+
+    def is_opening(self, lock: bytes) -> bool:
+        """Whether one is being opened whose lock file has this identity."""
+        return any(opening.store.lock_identity == lock for opening in self._openings.values())
+
+    async def open(self, workspace: Workspace, home: bytes) -> None:
         """Open a store and read it, and the stores of the other workspaces that its targets depend on.
 
         Raises WorkspaceBusy, StoreError.
@@ -160,13 +173,37 @@ class Stores:
         while todo:
             here = todo.pop()
             if here.root not in self._open:
-                self._open_one(here)
-                todo.extend(self._neighbours(self._open[here.root], home))
+                await self._begin(here).wait()
+                opened = self._open.get(here.root)
+                if opened is not None:
+                    await gently(self._find_neighbours(opened, home))
+                    todo += self._missing_neighbours(opened, home)
 
-    def _open_one(self, workspace: Workspace) -> None:
-        self._count += 1
-        store = Store.open(workspace, self._count, self._graph, self._owner, _look)
-        self._open[workspace.root] = self._numbers[self._count] = OpenWorkspace(store)
+    def open_now(self, workspace: Workspace, home: bytes) -> OpenWorkspace:
+        """`open`, while everybody waits."""
+        todo = [workspace]
+        while todo:
+            here = todo.pop()
+            if here.root not in self._open:
+                self._begin(here).finish()
+                for _ in self._find_neighbours(self._open[here.root], home):
+                    pass
+                todo += self._missing_neighbours(self._open[here.root], home)
+        return self._open[workspace.root]
+
+    def _begin(self, workspace: Workspace) -> Opening:
+        opening = self._openings.get(workspace.root)
+        if opening is None:
+            self._count += 1
+            store = Store(workspace, self._count, self._graph, self._owner, _look)
+            opening = self._openings[workspace.root] = Opening(self._loop, store, partial(self._opened, workspace))
+        return opening
+
+    def _opened(self, workspace: Workspace, store: Store | None) -> None:
+        self._openings.pop(workspace.root, None)
+        if store is None:
+            return
+        self._open[workspace.root] = self._numbers[store.number] = OpenWorkspace(store)
         self._ready.clear()
         if store.loaded.notice:
             self.notices.append(store.loaded.notice)
@@ -177,12 +214,15 @@ class Stores:
         if store.pending:
             self._commit_soon()
 
-    def _neighbours(self, workspace: OpenWorkspace, home: bytes) -> list[Workspace]:
-        """Other workspaces that hold files named in this one's store."""
-        for directory in {directory_of(path) for path in workspace.store.paths()}:
-            root = self._workspaces.root(directory + b"/x", workspace.root, home)
+    def _find_neighbours(self, workspace: OpenWorkspace, home: bytes) -> Iterator[None]:
+        """Other workspaces that hold files named in this one's store, in steps."""
+        for directory in workspace.store.places():
+            root = self._workspaces.root(join(directory, b"x"), workspace.root, home)
             if root != workspace.root and os.path.isdir(root + b"/.redo"):
                 workspace.needs.add(root)
+            yield
+
+    def _missing_neighbours(self, workspace: OpenWorkspace, home: bytes) -> list[Workspace]:
         return [self._workspaces.prepare(root, home) for root in workspace.needs if root not in self._open]
 
     def leave(self, session: Session) -> None:
@@ -225,7 +265,7 @@ class Stores:
         workspace = self._workspaces.find(node.path, setting.cwd, setting.home)
         if workspace.root not in self._open:
             self.configs.read(workspace.root)
-            self.open(workspace, setting.home)
+            self.open_now(workspace, setting.home)
             self.claims.add(session, workspace.root)
         return self._open[workspace.root]
 
@@ -346,6 +386,8 @@ class Stores:
                 blank(node)
 
     def close_all(self) -> None:
+        for opening in self._openings.values():
+            opening.give_up()
         self.commit()
         self.litter.sweep_all()
         for root in list(self._open):
@@ -370,6 +412,14 @@ class Stores:
                 workspace.store.checkpoint()
             except StoreError as error:
                 self.notices.append(str(error))
+
+
+def _owner_of(directory: bytes) -> int:
+    try:
+        return os.stat(directory).st_uid
+    except FileNotFoundError:
+        # Removed while it was read; it will be written anew.
+        return os.geteuid()
 
 
 def _silent(log: JobLog) -> LogPlace | None:

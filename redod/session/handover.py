@@ -80,7 +80,7 @@ async def _open(engine: Engine, teller: Teller, workspace: Workspace, setting: S
     try:
         while True:
             try:
-                engine.stores.open(workspace, setting.home)
+                await engine.stores.open(workspace, setting.home)
             except WorkspaceBusy as busy:
                 if busy.owner is None:
                     await asyncio.sleep(_NAMING)
@@ -124,6 +124,9 @@ async def _have_released(
 async def _release_our_own(engine: Engine, busy: WorkspaceBusy, request: Request, session: Session | None) -> None:
     """Ours by another name: the workspace was moved, or is seen through another path."""
     here = engine.stores.find(busy.identity)
+    if here is None and engine.stores.is_opening(busy.identity):
+        await asyncio.sleep(_NAMING)
+        return
     if here is None:
         raise busy
     if session is not None and engine.stores.claims.uses(session, here.root):

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from redod.core.graph import Graph, Kind, Node
-from redod.core.paths import join, show
+from redod.core.paths import directory_of, join, show
 from redod.core.stamps import Stamp
 from redod.core.suspects import suspect
 from redod.failpoints import reach
@@ -80,7 +80,7 @@ class Store:
             pass
         return store
 
-    def load(self) -> Iterator[None]:
+    def load(self) -> Generator[None, None, None]:
         """Read it into the graph, in steps of a few milliseconds between which others may use the graph.
 
         A damaged store is set aside, which `loaded` tells. Raises StoreError when the files cannot be used now; then,
@@ -109,9 +109,10 @@ class Store:
         """Whether something is to be committed."""
         return bool(self._changed)
 
-    def paths(self) -> Iterable[bytes]:
-        """Every path that the store names."""
-        return self._ids.keys()
+    def places(self) -> list[bytes]:
+        """The directories of all files that it named when it was loaded."""
+        found = [self._names.path(name[:-1] or name) for name in self._directories]
+        return [*found, directory_of(self.workspace.root)] if self.workspace.root in self._ids else found
 
     @property
     def lock_identity(self) -> bytes:
@@ -260,7 +261,7 @@ class Store:
         self._ids = loading.ids
         self._versions = loading.versions
         self._targets = loading.targets
-        self.directories = loading.directories
+        self._directories = loading.directories
         self._changed.update(loading.translated)
         unused = loading.unused
         self._unused = unused if len(unused) > max(_UNUSED_ROWS, len(loading.ids) // 4) else []

@@ -332,7 +332,7 @@ def test_a_load_that_is_given_up_leaves_the_lock_as_it_was_found(root: bytes) ->
     steps = (given_up := Store(workspace(root), 1, Graph(9000), OWNER, nothing)).load()
     assert given_up.predecessor == OWNER
     next(steps)
-    steps.close()  # type: ignore[attr-defined]  # a generator
+    steps.close()
     after = start(root, Graph(9000))
     assert after.predecessor == OWNER
     after.close()
