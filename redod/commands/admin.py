@@ -77,6 +77,8 @@ class Status(BaseModel):
     workspaces: list[WorkspaceStatus]
     opening: list[str]
     """The roots of workspaces that are being read."""
+    leaving: int
+    """How many others were closed, and are just leaving the memory."""
     files: int
     watching: str
     missed: int
@@ -229,6 +231,7 @@ def _status(context: Context) -> Status:
         workspaces=[
             WorkspaceStatus(root=show(workspace.root), targets=workspace.targets) for workspace in engine.stores
         ],
+        leaving=engine.stores.leaving,
         opening=[show(root) for root in engine.stores.opening],
         files=len(engine.graph),
         watching=engine.watching.state(),

@@ -154,7 +154,8 @@ class Errand:
 
     async def _do(self, work: Callable[..., Coroutine[object, object, None]], *arguments: object) -> None:
         try:
-            await work(*arguments)
+            with self._context.engine.stores.resting.errand():
+                await work(*arguments)
         except RedodError as error:
             self._context.fail(error)
         except Exception:

@@ -4,7 +4,7 @@ It knows what was recorded. It does not know what is true on disk now (see `stam
 built (`scheduler`), or how it is stored (`redod.store`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -172,6 +172,22 @@ class Graph:
         self._nodes.update(zip(paths, made, strict=True))
         self._in_order += made
         return made
+
+    def remove(self, path: bytes) -> None:
+        """The node of this path, to which nothing refers any more, is gone; `tidy` is to follow."""
+        node = self._nodes.pop(path)
+        node.watched = node.listed = False
+        self.changes.pop(node, None)
+
+    def tidy(self, directories: Iterable[bytes]) -> None:
+        """Nodes of these directories were removed: nothing is kept for them."""
+        # Copied, since neither becomes smaller by itself.
+        self._nodes = dict(self._nodes)
+        self._in_order = list(self._nodes.values())
+        for directory in directories:
+            left = [node for node in self.watched.pop(directory, ()) if node.listed]
+            if left:
+                self.watched[directory] = left
 
     def find(self, path: bytes) -> Node | None:
         return self._nodes.get(path)

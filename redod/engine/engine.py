@@ -105,6 +105,8 @@ class Engine:
         self.watching = Watching(
             loop, self.graph, self.post, is_idle=lambda: not self._busy, has_jobs=lambda: bool(self.runs)
         )
+        self.stores.on_left = self.watching.leave
+        self.stores.resting.keepers.append(self.goals.workspaces)
         self._placing = Placing(loop, self.stores, self.watching, self._hear)
         self._starting = Starting(
             self.stores, self.spawner, self._captures, self.jobservers, Environments(commands, owner.socket), self.feed

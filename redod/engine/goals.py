@@ -52,6 +52,18 @@ class Goals:
             found.update((self._graph.node(join(workspace.root, name)), None) for name in names)
         return list(found)
 
+    def workspaces(self) -> set[bytes]:
+        """The roots of the open workspaces that somebody watches, and of those that they need."""
+        numbers = {node.workspace for node in +self.watched}
+        todo = [workspace for workspace in self._stores if workspace.number in numbers]
+        found: set[bytes] = set()
+        while todo:
+            here = todo.pop()
+            if here.root not in found:
+                found.add(here.root)
+                todo += [workspace for workspace in map(self._stores.at, here.needs) if workspace is not None]
+        return found
+
     def _known(self, workspace: OpenWorkspace) -> dict[bytes, None]:
         known = self._asked.get(workspace.directory)
         if known is None:

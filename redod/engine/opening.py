@@ -1,12 +1,12 @@
 """Opening a workspace: its store is read a few milliseconds at a time, so that builds elsewhere go on meanwhile.
 
-It owns who waits for that, and in which pieces it is done. What becomes of the store is for whoever has begun it.
+It owns how long work is done in slices, and who waits for it. What the work is, and what follows it, is for others.
 """
 
 import asyncio
 import time
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from math import inf
 
 from redod.store.database import Store
@@ -15,13 +15,14 @@ SLICE = 0.005
 """Seconds of work after which others get a turn."""
 
 
-class Opening:
-    """One store that is being read. `over` is called with it when it is, and with None when it cannot be."""
+class Slices:
+    """Steps that are taken between other things. `over` is called when all are, and with the error when one raises."""
 
-    def __init__(self, loop: AbstractEventLoop, store: Store, over: Callable[[Store | None], None]) -> None:
-        self.store = store
+    def __init__(
+        self, loop: AbstractEventLoop, steps: Generator[None, None, None], over: Callable[[Exception | None], None]
+    ) -> None:
         self._loop = loop
-        self._steps = store.load()
+        self._steps = steps
         self._over = over
         self._future: asyncio.Future[None] = loop.create_future()
         # Whoever waited for it may be gone when it fails.
@@ -29,37 +30,49 @@ class Opening:
         loop.call_soon(self._go_on)
 
     async def wait(self) -> None:
-        """Return when it is read; who gives up the wait does not end it. Raises StoreError."""
+        """Return when all is done; who gives up the wait does not end it. Raises what a step raises."""
         await asyncio.shield(self._future)
 
     def finish(self) -> None:
-        """Read all that is left at once. Raises StoreError."""
-        self._read(inf)
+        """Do all that is left at once. Raises what a step raises."""
+        self._take(inf)
         self._future.result()
 
     def give_up(self) -> None:
-        """Release the workspace."""
         self._steps.close()
         self._future.cancel()
 
     def _go_on(self) -> None:
-        self._read(time.monotonic() + SLICE)
+        self._take(time.monotonic() + SLICE)
         if not self._future.done():
             self._loop.call_soon(self._go_on)
 
-    def _read(self, until: float) -> None:
+    def _take(self, until: float) -> None:
         if self._future.done():
             return
+        failure: Exception | None = None
         try:
             for _ in self._steps:
                 if time.monotonic() > until:
                     return
-            self._over(self.store)
         except Exception as error:
-            self._over(None)
-            self._future.set_exception(error)
-        else:
+            failure = error
+        try:
+            self._over(failure)
+        except Exception as error:
+            failure = error
+        if failure is None:
             self._future.set_result(None)
+        else:
+            self._future.set_exception(failure)
+
+
+class Opening(Slices):
+    """A store that is being read; when that is given up, its workspace is released."""
+
+    def __init__(self, loop: AbstractEventLoop, store: Store, over: Callable[[Exception | None], None]) -> None:
+        super().__init__(loop, store.load(), over)
+        self.store = store
 
 
 async def gently(steps: Iterator[None]) -> None:

@@ -11,13 +11,15 @@ from functools import partial
 
 from redod.config.reading import Configs
 from redod.core.graph import Graph, LogPlace, Node
+from redod.core.leaving import Leaving
 from redod.core.model import Session
 from redod.core.paths import directory_of, is_below, join, relative, show
 from redod.core.stamps import Stamp
 from redod.engine.claims import Claims, Request
 from redod.engine.client import Setting
 from redod.engine.litter import Litter
-from redod.engine.opening import Opening, gently
+from redod.engine.opening import Opening, Slices, gently
+from redod.engine.resting import Resting
 from redod.failpoints import reach
 from redod.files.observe import ObserveError, observe
 from redod.logs.joblog import JobLog
@@ -25,7 +27,6 @@ from redod.logs.records import Done, Entry, Started, decode
 from redod.logs.segments import NotKept, Segments
 from redod.store import StoreError
 from redod.store.database import Store
-from redod.store.loading import blank
 from redod.store.lock import Owner
 from redod.store.workspaces import Workspace, Workspaces, state_directory
 
@@ -75,6 +76,9 @@ class Stores:
         self._numbers: dict[int, OpenWorkspace] = {}
         self._openings: dict[bytes, Opening] = {}
         """By root, those whose stores are being read."""
+        self._leaving: dict[int, Slices] = {}
+        """By number, those that are closed and whose files leave the graph."""
+        self.resting = Resting(loop, self._unused, self.close)
         self._count = 0
         self.claims = Claims(owner.socket)
         self._ready: set[tuple[Session, bytes, bytes, bytes]] = set()
@@ -85,6 +89,8 @@ class Stores:
         self.on_open: Callable[[OpenWorkspace], None] = lambda workspace: None
         self.on_close: Callable[[OpenWorkspace], None] = lambda workspace: None
         """Called right before nothing of it is known any more."""
+        self.on_left: Callable[[list[bytes]], None] = lambda directories: None
+        """Called with directories of closed workspaces in which nothing is watched for its own sake any more."""
         self.litter = Litter(loop)
         self.on_crash: Callable[[Owner, bytes], None] = lambda owner, root: None
         """Called when a workspace is opened whose last owner was killed."""
@@ -99,8 +105,10 @@ class Stores:
 
     def look_again(self) -> None:
         """`.redo` directories, and whole workspaces, may have come or gone since the last session."""
-        for root in [root for root in self._open if not os.path.isdir(root) and not self._is_used(root)]:
+        for root in [root for root in self._unused() if not os.path.isdir(root)]:
             self.close(root)
+            # Something else may be there soon.
+            self._finish_leaving()
         self._workspaces.forget(self._open)
         self._ready.clear()
 
@@ -145,6 +153,8 @@ class Stores:
                 if not self.claims.uses(session, root):
                     self.configs.read(root)
             self.claims.claim(session, found, self._open)
+        else:
+            self.resting.used(self._open.keys() & found)
         missing = [workspace for root, workspace in sorted(found.items()) if root not in self._open]
         if session is not None and not missing:
             whole = [directory for directory, workspace in known.items() if workspace is not None]
@@ -160,6 +170,11 @@ class Stores:
         """The roots of those that are being opened."""
         return list(self._openings)
 
+    @property
+    def leaving(self) -> int:
+        """How many are closed, and their files just leave the graph."""
+        return len(self._leaving)
+
     def is_opening(self, lock: bytes) -> bool:
         """Whether one is being opened whose lock file has this identity."""
         return any(opening.store.lock_identity == lock for opening in self._openings.values())
@@ -172,6 +187,8 @@ class Stores:
         todo = [workspace]
         while todo:
             here = todo.pop()
+            while leaving := next(iter(self._leaving.values()), None):
+                await leaving.wait()
             if here.root not in self._open:
                 await self._begin(here).wait()
                 opened = self._open.get(here.root)
@@ -181,6 +198,7 @@ class Stores:
 
     def open_now(self, workspace: Workspace, home: bytes) -> OpenWorkspace:
         """`open`, while everybody waits."""
+        self._finish_leaving()
         todo = [workspace]
         while todo:
             here = todo.pop()
@@ -196,15 +214,17 @@ class Stores:
         if opening is None:
             self._count += 1
             store = Store(workspace, self._count, self._graph, self._owner, _look)
-            opening = self._openings[workspace.root] = Opening(self._loop, store, partial(self._opened, workspace))
+            opening = Opening(self._loop, store, partial(self._opened, workspace, store))
+            self._openings[workspace.root] = opening
         return opening
 
-    def _opened(self, workspace: Workspace, store: Store | None) -> None:
-        self._openings.pop(workspace.root, None)
-        if store is None:
+    def _opened(self, workspace: Workspace, store: Store, error: Exception | None) -> None:
+        del self._openings[workspace.root]
+        if error is not None:
             return
         self._open[workspace.root] = self._numbers[store.number] = OpenWorkspace(store)
         self._ready.clear()
+        self.resting.used([workspace.root])
         if store.loaded.notice:
             self.notices.append(store.loaded.notice)
         _log.info("workspace %s: %d targets", os.fsdecode(workspace.root), store.loaded.targets)
@@ -228,7 +248,9 @@ class Stores:
     def leave(self, session: Session) -> None:
         """The session is over: workspaces that others asked for, or would ask for in vain, are given up."""
         self._ready.clear()
-        for root in {*self.claims.leave(session), *self.claims.wanted}:
+        used = self.claims.leave(session)
+        self.resting.used(used)
+        for root in {*used, *self.claims.wanted}:
             here = self._open.get(root)
             if here is not None and (here.is_guest or root in self.claims.wanted) and not self._is_used(root):
                 self.close(root)
@@ -251,6 +273,9 @@ class Stores:
     def _is_used(self, root: bytes, request: Request | None = None) -> bool:
         return self._open[root].jobs > 0 or self.claims.is_used(root, request)
 
+    def _unused(self) -> list[bytes]:
+        return [root for root in self._open if not self._is_used(root)]
+
     def of(self, node: Node) -> OpenWorkspace | None:
         """The workspace of a recorded target."""
         return self._numbers.get(node.workspace)
@@ -260,6 +285,8 @@ class Stores:
 
         Raises StoreError, ConfigError.
         """
+        if node.workspace in self._leaving:
+            self._finish_leaving()
         if node.workspace:
             return self._numbers[node.workspace]
         workspace = self._workspaces.find(node.path, setting.cwd, setting.home)
@@ -371,6 +398,12 @@ class Stores:
 
     def close(self, root: bytes) -> None:
         """Give a workspace up. Somebody else may build there now, so nothing of it is remembered."""
+        workspace = self._close(root)
+        leaving = Leaving(self._graph, workspace.number, workspace.store.paths())
+        over = partial(self._left, workspace.number, leaving)
+        self._leaving[workspace.number] = Slices(self._loop, leaving.steps(), over)
+
+    def _close(self, root: bytes) -> OpenWorkspace:
         self.on_close(self._open[root])
         self.claims.give(root)
         workspace = self._open.pop(root)
@@ -381,17 +414,24 @@ class Stores:
         except StoreError as error:
             _log.error("%s", error)
         workspace.segments.close()
-        for node in self._graph:
-            if node.workspace == workspace.number:
-                blank(node)
+        return workspace
+
+    def _left(self, number: int, leaving: Leaving, _: Exception | None) -> None:
+        del self._leaving[number]
+        self.on_left(leaving.directories)
+
+    def _finish_leaving(self) -> None:
+        for leaving in list(self._leaving.values()):
+            leaving.finish()
 
     def close_all(self) -> None:
-        for opening in self._openings.values():
-            opening.give_up()
+        self.resting.stop()
+        for slices in [*self._openings.values(), *self._leaving.values()]:
+            slices.give_up()
         self.commit()
         self.litter.sweep_all()
         for root in list(self._open):
-            self.close(root)
+            self._close(root)
 
     def _commit_soon(self) -> None:
         if self._timer is None:

@@ -76,6 +76,12 @@ class Watching:
         """Whether news would tell what happens to the files in this directory from now on."""
         return self._watcher is not None and self._watcher.covers(directory)
 
+    def leave(self, directories: Iterable[bytes]) -> None:
+        """Nobody relies on these directories any more."""
+        if self._watcher is not None:
+            self._watcher.give_up(directories)
+            self._readable()
+
     def news(self) -> list[events.Event]:
         """What has happened until now. Whatever is looked at after this call will be told of by later news."""
         news = None if self._watcher is None else self._watcher.read()

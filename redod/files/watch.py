@@ -8,7 +8,7 @@ to look.
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from heapq import nsmallest
 from typing import NamedTuple
@@ -141,6 +141,14 @@ class Watcher:
                 if below is not None and mask & _NAMES:
                     self._lose(below, lost)
         return News(list(paths), lost) if paths or lost else None
+
+    def give_up(self, directories: Iterable[bytes]) -> None:
+        """Watch these no more, nor what is watched only because it is above them. The next news say so."""
+        for directory in sorted(directories, key=len, reverse=True):
+            place = self._places.get(directory)
+            while place is not None and not place.below and (place.path == directory or not place.is_full):
+                self._lose(place, self._given_up)
+                place = place.above
 
     def close(self) -> None:
         self._kernel.close()

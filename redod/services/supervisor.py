@@ -57,6 +57,7 @@ class Supervisor:
         engine.on_job_end = self.job_ended
         engine.stores.on_open = self.adopt
         engine.stores.on_close = self.let_go
+        engine.stores.resting.keepers.append(self._workspaces)
 
     def __iter__(self) -> Iterator[Service]:
         return iter(self._services.values())
@@ -290,6 +291,11 @@ class Supervisor:
         for service in [service for service in self if service.workspace == workspace.number]:
             del self._services[service.node]
             self._tell(service.node, has_ended=False)
+
+    def _workspaces(self) -> set[bytes]:
+        """The roots of the open workspaces in which a service runs."""
+        numbers = {service.workspace for service in self if service.is_running}
+        return {workspace.root for workspace in self._engine.stores if workspace.number in numbers}
 
     async def stop_all(self) -> None:
         """End all services: the server ends."""

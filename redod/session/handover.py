@@ -51,7 +51,7 @@ async def open_stores(
     Raises RedodError when one cannot be had.
     """
     # One may be given up while the next is waited for, so they are counted anew each time.
-    with engine.tasks.waiting():
+    with engine.tasks.waiting(), engine.stores.resting.errand():
         while missing := engine.stores.missing(targets, setting, teller.session, make=make):
             await _open(engine, teller, missing[0], setting)
             await engine.wait_clean()

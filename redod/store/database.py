@@ -11,13 +11,14 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from redod.core.graph import Graph, Kind, Node
+from redod.core.leaving import blank
 from redod.core.paths import directory_of, join, show
 from redod.core.stamps import Stamp
 from redod.core.suspects import suspect
 from redod.failpoints import reach
 from redod.store import StoreError, classic
 from redod.store.intents import Intents
-from redod.store.loading import UNWRITTEN, Loading, blank, named_by
+from redod.store.loading import UNWRITTEN, Loading, named_by
 from redod.store.lock import Owner, acquire
 from redod.store.made import Entry, Journal, Mark, print_of
 from redod.store.recovery import Observe, recover
@@ -108,6 +109,10 @@ class Store:
     def pending(self) -> bool:
         """Whether something is to be committed."""
         return bool(self._changed)
+
+    def paths(self) -> list[bytes]:
+        """Every path that it names."""
+        return list(self._ids)
 
     def places(self) -> list[bytes]:
         """The directories of all files that it named when it was loaded."""

@@ -10,8 +10,9 @@ from itertools import chain
 from struct import error as StructError  # noqa: N812  (an exception's name that is not one)
 
 from redod.core.graph import Dep, Graph, Kind, Node
+from redod.core.leaving import blank, is_blank
 from redod.core.stamps import Stamp, source_difference
-from redod.core.suspects import distrust, suspect
+from redod.core.suspects import suspect
 from redod.core.verdicts import Reason
 from redod.store import StoreError
 from redod.store.recovery import Observe
@@ -226,22 +227,6 @@ class _Deps(dict[Edge, Dep]):
             version = self._kept[number][1]
         made = self[edge] = dep(edge, node, version)
         return made
-
-
-def is_blank(node: Node) -> bool:
-    """Whether nothing is known of a node but its path."""
-    return not node.version and node.kind is Kind.UNKNOWN and not node.workspace and node.stamp is None
-
-
-def blank(node: Node) -> None:
-    """Forget what is known of a node but its path, and who depends on it."""
-    distrust(node)
-    suspect(node)
-    # Not by hand: a field that is added to Node must not be left behind here.
-    fresh = Node(node.path)
-    for field in Node.__slots__:
-        if field not in ("dependents", "listed"):
-            setattr(node, field, getattr(fresh, field))
 
 
 def named_by(node: Node) -> Iterator[Node]:

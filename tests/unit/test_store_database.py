@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from redod.core.graph import Dep, DepKind, Graph, Kind, LogPlace, Node
+from redod.core.leaving import is_blank
 from redod.core.stamps import DIRECTORY, MISSING, Stamp
 from redod.core.verdicts import NEVER_BUILT, Reason, Why
 from redod.store.database import Store
-from redod.store.loading import is_blank
 from redod.store.lock import Owner, WorkspaceBusy, acquire
 from redod.store.workspaces import Workspace
 

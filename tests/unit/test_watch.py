@@ -192,3 +192,25 @@ def test_events_of_any_number_are_read_without_waiting(tmp_path: Path) -> None:
     assert [event.name for event in queue.read() if event.watch == watch] == names
     assert queue.read() == []
     queue.close()
+
+
+def test_what_is_given_up_is_watched_no_more_and_neither_is_what_was_only_above_it(
+    watcher: Watcher, tmp_path: Path
+) -> None:
+    for name in ("a/b/c", "a/d"):
+        (tmp_path / name).mkdir(parents=True)
+    top, low, other = tmp_path, tmp_path / "a/b/c", tmp_path / "a/d"
+    assert covers(watcher, top)
+    before = watcher.watched
+    assert covers(watcher, low)
+    assert covers(watcher, other)
+    assert watcher.watched == before + 4
+    watcher.give_up([os.fsencode(top / "a"), os.fsencode(low)])
+    assert told(watcher, tmp_path) == (set(), {"a/b", "a/b/c"})
+    assert watcher.watched == before + 2
+    watcher.give_up([os.fsencode(other), os.fsencode(top / "never")])
+    assert told(watcher, tmp_path) == (set(), {"a/d", "a"})
+    assert watcher.watched == before
+    assert covers(watcher, low)
+    (low / "new").write_text("")
+    assert told(watcher, tmp_path) == ({"a/b/c/new"}, set())
