@@ -34,6 +34,8 @@ class Configs:
 
     def __init__(self) -> None:
         self._known: dict[bytes, tuple[_Stamp | None, Config]] = {}
+        self.by_content: set[bytes] = set()
+        """The workspaces whose sources are compared by content: nearly always none. Follows from what is known."""
 
     def read(self, root: bytes) -> Config:
         """The settings as they are on disk now: one stat(2) where nothing has changed. Raises ConfigError."""
@@ -41,16 +43,20 @@ class Configs:
         try:
             found = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
-            self._known[root] = (None, DEFAULTS)
-            return DEFAULTS
+            return self._know(root, None, DEFAULTS)
         except OSError as problem:
             raise _unreadable(path, str(problem.strerror)) from problem
         stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
         known = self._known.get(root)
         if known is None or known[0] != stamp:
             is_racy = time.time_ns() - found.st_ctime_ns < _RACY_NS
-            known = self._known[root] = (None if is_racy else stamp, _parse(path, _content(path)))
+            return self._know(root, None if is_racy else stamp, _parse(path, _content(path)))
         return known[1]
+
+    def _know(self, root: bytes, stamp: _Stamp | None, config: Config) -> Config:
+        self._known[root] = (stamp, config)
+        (self.by_content.add if config.content else self.by_content.discard)(root)
+        return config
 
     def last(self, root: bytes) -> Config:
         """The settings as they were last read, without looking at the disk."""

@@ -51,7 +51,7 @@ class Placing:
         if not isinstance(outcome, InstallStdout | InstallTemporary):
             return False
         if isinstance(outcome, InstallStdout):
-            return os.fstat(run.stdout).st_size > _LARGE
+            return outputs.size(run.stdout) > _LARGE
         try:
             return self._is_by_content(run.job) and os.lstat(run.temporary).st_size > _LARGE
         except OSError:
@@ -91,7 +91,7 @@ class Placing:
 
     def _is_by_content(self, job: Job) -> bool:
         home = self._stores.of(job.node)
-        return home is not None and self._stores.configs.last(home.root).content
+        return home is not None and home.root in self._stores.configs.by_content
 
     def commit(self, run: Run, staged: outputs.Staged) -> events.Event:
         """The intent first, then the rename: after a crash between them the file is known to be ours."""

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import secrets
 import time
 from asyncio import AbstractEventLoop, TimerHandle, to_thread
 from typing import Protocol
@@ -47,7 +46,7 @@ class Run:
         self.client = client
         self.depth = depth
         """0 for a target of the command line."""
-        self.token = secrets.token_hex(16).encode()
+        self.token = os.urandom(16).hex().encode()
         """Unguessable: it admits nested calls."""
         self.log = JobLog(job.node.path, Room(directory))
         self.log.dofile = job.dofile.path

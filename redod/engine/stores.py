@@ -303,8 +303,10 @@ class Stores:
 
     def is_by_content(self, directory: bytes) -> bool:
         """Whether the sources in it are compared by their content."""
+        if not self.configs.by_content:
+            return False
         workspace = self.below(directory)
-        return workspace is not None and self.configs.last(workspace.root).content
+        return workspace is not None and workspace.root in self.configs.by_content
 
     def record(self, node: Node) -> None:
         """Store what the node says, soon."""

@@ -8,7 +8,6 @@ import ctypes
 import errno
 import fcntl
 import os
-import secrets
 import shutil
 import stat
 import tempfile
@@ -74,20 +73,25 @@ def capture_file(directory: bytes) -> int:
     return number
 
 
+def size(capture: int) -> int:
+    """In bytes, of our own description of a capture file: its position means nothing, and stat(2) costs more."""
+    return os.lseek(capture, 0, os.SEEK_END)
+
+
 def temporary_name(target: bytes) -> bytes:
     """A new name for `$3`: the target's path (absolute or relative) and a unique suffix.
 
     When that would be too long for a file name, the target's own name is shortened; the directory stays.
     """
     directory, slash, name = target.rpartition(b"/")
-    suffix = b"." + secrets.token_hex(_UNIQUE // 2).encode() + _SUFFIX
+    suffix = b"." + os.urandom(_UNIQUE // 2).hex().encode() + _SUFFIX
     return directory + slash + name[: _NAME_MAX - len(suffix)] + suffix
 
 
 def examine(target: bytes, temporary: bytes, stdout_fd: int) -> Produced:
     """What there is when a job is over. Raises OutputError."""
     try:
-        return Produced(os.fstat(stdout_fd).st_size, observe(temporary), observe(target))
+        return Produced(size(stdout_fd), observe(temporary), observe(target))
     except ObserveError as problem:
         raise OutputError(str(problem)) from problem
 
@@ -321,12 +325,12 @@ def _own_umask() -> int:
 
 def _copy(source: int, sink: int) -> None:
     """All of `source` from its start, whatever its position. Blocks are shared where the file system can."""
-    size = os.fstat(source).st_size
+    end = size(source)
     done = 0
-    if size > _SMALL:
-        done = _copy_in_kernel(source, sink, size)
-    while done < size:
-        data = os.pread(source, min(size - done, 1 << 20), done)
+    if end > _SMALL:
+        done = _copy_in_kernel(source, sink, end)
+    while done < end:
+        data = os.pread(source, min(end - done, 1 << 20), done)
         if not data:
             return
         while data:
@@ -334,11 +338,11 @@ def _copy(source: int, sink: int) -> None:
             data, done = data[written:], done + written
 
 
-def _copy_in_kernel(source: int, sink: int, size: int) -> int:
+def _copy_in_kernel(source: int, sink: int, end: int) -> int:
     done = 0
     try:
-        while done < size:
-            count = os.copy_file_range(source, sink, size - done, done)
+        while done < end:
+            count = os.copy_file_range(source, sink, end - done, done)
             if not count:
                 break
             done += count

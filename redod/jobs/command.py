@@ -5,8 +5,9 @@ It reads the first line and nothing else. It does not know targets, nor where an
 
 import errno
 import os
-import stat
 from typing import NamedTuple
+
+from redod.core.paths import join
 
 _LONGEST_LINE = 4096
 """Bytes. Linux itself looks at 256; no real script comes near this."""
@@ -39,7 +40,7 @@ def dofile_command(
     Raises CommandError. The execute bit does not matter. The `#!` line is split on white space, and a bare
     interpreter name is found by PATH, as classic redo does.
     """
-    interpreter = _interpreter(os.path.join(directory, name))
+    interpreter = _interpreter(join(directory, name))
     # A name that begins like an option would be taken for one; $0 is the plain name otherwise.
     script = b"./" + name if name[:1] in (b"-", b"+") else name
     return (*(interpreter or _shell(flags)), script, *arguments)
@@ -68,9 +69,7 @@ def _start(path: bytes) -> bytes:
         # O_NONBLOCK: a dofile that is a FIFO must not stop the server.
         number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            if stat.S_ISFIFO(os.fstat(number).st_mode):
-                raise CommandError(f"{os.fsdecode(path)} is a FIFO; a dofile has to be a file")
-            return os.read(number, _LONGEST_LINE)
+            return os.pread(number, _LONGEST_LINE, 0)
         finally:
             os.close(number)
     except OSError as problem:
@@ -83,6 +82,8 @@ def _reason(problem: OSError) -> str:
             return "it was removed while the build ran, or is a symbolic link that leads nowhere"
         case errno.EISDIR:
             return "it is a directory; a dofile has to be a script"
+        case errno.ESPIPE:
+            return "it is a FIFO; a dofile has to be a file"
         case errno.EACCES:
             return "no permission; make it readable"
         case errno.EMFILE | errno.ENFILE:

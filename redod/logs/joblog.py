@@ -73,6 +73,9 @@ class AllUnchanged(NamedTuple):
 
 LiveEntry = Span | Message | Note | AllUnchanged | Start
 
+_NOTHING: "tuple[list[LiveEntry | JobLog], ...]" = ([], [START])
+"""What happens to a script that says and asks for nothing."""
+
 
 class JobLog:
     """An ordered list of entries that only grows, until `finish`, `found_clean` or `give_up` ends it.
@@ -231,7 +234,7 @@ class JobLog:
         A success that said nothing and asked for nothing is not worth a record.
         """
         done = self._done
-        if done is not None and done.status == 0 and all(isinstance(entry, Start) for entry in self._entries):
+        if done is not None and done.status == 0 and self._entries in _NOTHING:
             return b""
         parts: list[bytes] = []
         position = 0

@@ -273,7 +273,8 @@ class Connection:
         try:
             attendant = self._accept(self, invocation, self._descriptors)
         finally:
-            self._close_descriptors()
+            if self._descriptors:
+                self._close_descriptors()
         if self._is_open:
             self._attendant = attendant
         elif attendant is not None:

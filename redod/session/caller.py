@@ -17,7 +17,7 @@ from redod.engine.run import Run
 from redod.errors import RedodError
 from redod.failpoints import reach
 from redod.jobs.command import PLAIN, Flags
-from redod.jobs.process import NOWHERE, identity
+from redod.jobs.process import NOWHERE, JobProcess, identity
 from redod.logs.joblog import JobLog
 from redod.progress.line import status_line
 from redod.session.console import ClientJobs, Console
@@ -48,6 +48,8 @@ class Caller:
         self._options = options
         self._run = run
         self._call: Call | None = None
+        self._undrained: JobProcess | None = None
+        """The script that has made the call: what it has printed before belongs before what the call shows."""
         self.preparing: asyncio.Task[None] | None = None
         """What goes on before the call can be made; cancelled when the client leaves."""
         self._status = 0
@@ -82,7 +84,7 @@ class Caller:
         self._screen: Screen | None = None
         self._subscription = None if options.events is None else Subscription(engine.feed, link, self.session.number)
         if run is None or is_redirected:
-            self.log = JobLog(setting.cwd)
+            self._log = JobLog(setting.cwd)
             style = options.style(setting.cwd, terminal)
             is_watched = run is None and terminal.is_terminal
             style = style._replace(
@@ -91,9 +93,9 @@ class Caller:
             # What is printed past us would run into it.
             has_status = is_watched and options.status and options.log and not terminal.is_dumb
             status = self._status_line if has_status else None
-            self._screen = Screen(engine.loop, link, self.log, style, self._shown, status=status)
+            self._screen = Screen(engine.loop, link, self._log, style, self._shown, status=status)
         else:
-            self.log = run.log
+            self._log = run.log
         if run is None:
             engine.on_end(self.session, self._session_over)
 
@@ -101,6 +103,14 @@ class Caller:
     def session(self) -> Session:
         """A script's call belongs to the session that has its job now, which may have taken it over."""
         return self._first_session if self._run is None else self._run.job.session
+
+    @property
+    def log(self) -> JobLog:
+        """Where what it asks for is shown. Most calls of scripts show nothing, and leave what these print for later."""
+        if self._undrained is not None:
+            self._undrained.drain_stderr()
+            self._undrained = None
+        return self._log
 
     @property
     def client(self) -> int:
@@ -122,9 +132,6 @@ class Caller:
             return
         if self._options.shuffle:
             random.shuffle(targets)
-        if run is not None and run.process is not None:
-            # What the script has printed belongs before what it asks for.
-            run.process.drain_stderr()
         if run is None:
             telling.session_started(
                 engine.feed, self.session, self.session_id, self._name, self._link.peer, self.setting.cwd, targets
@@ -138,6 +145,8 @@ class Caller:
         )  # fmt: skip
         if run is not None and run.limit is not None:
             run.limit.pause()
+        if run is not None and self._screen is None:
+            self._undrained = run.process
         engine.post(events.CallMade(self._call))
         if run is not None and isinstance(run.starter, OnConsole) and not self._is_answered:
             # The script waits, so others may have its terminal.
@@ -206,7 +215,7 @@ class Caller:
     def complain(self, text: str) -> None:
         line = os.fsencode(f"{self._name}: {text}")
         if self._screen is not None:
-            self.log.message(line)
+            self._log.message(line)
         else:
             self._link.output(2, line + b"\n")
 
@@ -284,10 +293,11 @@ class Caller:
             self._run.limit.resume()
         # It refers to us, and what refers to each other waits for the collector.
         self._call = None
+        self._undrained = None
         if self._screen is None:
             self._shown()
         else:
-            self.log.give_up()
+            self._log.give_up()
             self._screen.show()
             if self._signal:
                 self._cut_short()

@@ -110,6 +110,8 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
 
     async def with_shop(test: Callable[[Shop], Awaitable[None]]) -> None:
         shop = Shop(tmp_path)
+        # What other tests have left must not be closed in the midst of this one.
+        gc.collect()
         before = len(os.listdir("/proc/self/fd"))
         try:
             await test(shop)
