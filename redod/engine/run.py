@@ -96,7 +96,7 @@ class Run:
     def exited(self, status: int) -> None:
         job = self.job
         self._engine.post(events.JobExited(job, status))
-        if job.pipe_closed or job.cancelled or job.timed_out:
+        if self._is_closed or job.cancelled or job.timed_out:
             return
         # Somebody still holds the completion pipe.
         self.ended = time.monotonic()

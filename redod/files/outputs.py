@@ -12,8 +12,8 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Collection, Container, Iterable
-from dataclasses import dataclass, replace
 from functools import cache
+from typing import NamedTuple
 
 from redod.core.outcome import Produced
 from redod.core.stamps import Stamp
@@ -36,8 +36,7 @@ class OutputError(Exception):
     """What a script made cannot be put in place (status 209). The text says why; `os.fsencode` gives its bytes back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
+class Staged(NamedTuple):
     """Ready to become the target by `commit`. `path` is beside it; `stamp` will be the target's but for its ctime.
 
     `content`: a hash of it, where that was asked for and it is a file.
@@ -49,8 +48,7 @@ class Staged:
     content: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
+class Installed(NamedTuple):
     """The target is in place. `leftover`: an old directory tree that `delete_tree` has to remove, or empty."""
 
     stamp: Stamp
@@ -129,7 +127,7 @@ def stage_temporary(target: bytes, temporary: bytes, stamp: Stamp, may_be_held: 
 
 def with_content(staged: Staged) -> Staged:
     """The same with its content's hash. Takes as long as reading it."""
-    return replace(staged, content=content_hash(staged.path, staged.stamp))
+    return staged._replace(content=content_hash(staged.path, staged.stamp))
 
 
 def refuse_loss(target: bytes, spared: Iterable[bytes]) -> None:

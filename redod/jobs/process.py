@@ -213,7 +213,7 @@ class JobProcess:
         """Tells a nested client whose descriptor 2 is still this job's from one that was redirected."""
         self.leaves_holders = False
         """The job is over, and processes that it started live on with descriptors of its."""
-        readers.add(completion, self._on_completion_event)
+        readers.add(completion, self._on_completion)
         if stderr >= 0:
             readers.add(stderr, self._on_stderr)
 
@@ -259,7 +259,8 @@ class JobProcess:
         """Wait for those no longer who hold the completion pipe after the script's end; what they write is ignored."""
         self.leaves_holders = True
         self._close_completion()
-        self._settle()
+        if self.status is not None:
+            self._finish()
 
     def let_go(self) -> None:
         """Stop listening: nothing more is told, nobody's writes fail, and the script is reaped when it ends."""
@@ -278,30 +279,25 @@ class JobProcess:
         self._ended(os.waitstatus_to_exitcode(status))
 
     def _ended(self, status: int) -> None:
-        self.status = status
+        listener, self.status = self._listener, status
         # Whoever is told of the end wants to know whether the script was the last to hold the pipe.
-        self._on_completion()
-        self._settle()
-        if self._listener is not None:
-            self._listener.exited(status)
-        self._forget_listener()
+        if self._completion >= 0:
+            self._on_completion()
+        else:
+            self._finish()
+        if listener is not None:
+            listener.exited(status)
 
     def _on_completion(self) -> None:
         # What a script writes to a descriptor it does not know means nothing.
-        if self._completion >= 0 and _read(self._completion) == b"":
-            self._close_completion()
-            self._settle()
-            if self._listener is not None:
-                self._listener.pipe_closed()
-
-    def _on_completion_event(self) -> None:
-        self._on_completion()
-        self._forget_listener()
-
-    def _forget_listener(self) -> None:
-        """All is told. The listener refers to us, and what refers to each other waits for the collector."""
-        if self.is_over:
-            self._listener = None
+        if _read(self._completion) != b"":
+            return
+        listener = self._listener
+        self._close_completion()
+        if self.status is not None:
+            self._finish()
+        if listener is not None:
+            listener.pipe_closed()
 
     def _on_stderr(self) -> bool:
         """Read once; whether there may be more."""
@@ -316,10 +312,12 @@ class JobProcess:
             self._listener.printed(data)
         return bool(data)
 
-    def _settle(self) -> None:
-        if self.is_over:
-            self.drain_stderr()
-            self._discard_stderr()
+    def _finish(self) -> None:
+        """It is over: nothing that is printed from now on is told."""
+        self.drain_stderr()
+        self._discard_stderr()
+        # The listener refers to us, and what refers to each other waits for the collector.
+        self._listener = None
 
     def _close_completion(self) -> None:
         if self._completion >= 0:

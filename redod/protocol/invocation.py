@@ -127,18 +127,24 @@ def parse(payload: bytes) -> Invocation:
     if not payload.startswith(_BEGINNING):
         _refuse_beginning(payload)
     own: dict[int, bytes] = {}
-    common = []
-    position = 0
-    for tag, start, end in _fields(payload):
-        if tag in _OWN:
-            if tag in own:
-                raise PeerError(f"INVOKE has the field {_OWN[tag]} twice")
+    common: list[bytes] = []
+    position, size = 0, len(payload)
+    for _ in range(MAX_FIELDS):
+        start = position + _FIELD.size
+        if len(own) == len(_OWN) or start > size:
+            # Nearly always in the fourth round: our clients send these right behind the protocol.
+            break
+        tag, length = _FIELD.unpack_from(payload, position)
+        end = start + length
+        if end > size:
+            raise PeerError("INVOKE ends within a field")
+        if tag not in _OWN:
+            common.append(payload[position:end])
+        elif tag in own:
+            raise PeerError(f"INVOKE has the field {_OWN[tag]} twice")
+        else:
             own[tag] = payload[start:end]
-            common.append(payload[position : start - _FIELD.size])
-            position = end
-            if len(own) == len(_OWN):
-                # Our clients send these first.
-                break
+        position = end
     common.append(payload[position:])
     circumstances = _circumstances(b"".join(common))
     args, environ = _strings(own, _ARGS_TAG), _strings(own, _ENVIRON_TAG)
