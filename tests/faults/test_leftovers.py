@@ -47,7 +47,7 @@ def test_a_fifo_as_dofile_is_an_error(project: Project) -> None:
     os.mkfifo(project.path / "x.do")
     result = project.run("redo", "x")
     assert result.returncode == 1
-    assert b"x.do is a FIFO" in result.stderr
+    assert b"x.do: it is a FIFO" in result.stderr
 
 
 def test_a_full_disk_is_no_reason_to_have_the_store_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
