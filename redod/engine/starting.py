@@ -93,11 +93,11 @@ class Starting:
             match run.starter:
                 case None:
                     run.process = self._spawner.start(order, run)
-                    run.log.pid = run.process.pid
+                    run.log.runs_as(run.process.pid)
                 case Direct(stderr, line):
                     argv = (*SAY_FIRST, line(run), *order.argv)
                     run.process = self._spawner.start(order._replace(argv=argv, stderr_fd=stderr), run)
-                    run.log.pid = run.process.pid
+                    run.log.runs_as(run.process.pid)
                 case OnConsole(_, _, start):
                     # The client's child, and as nice as that.
                     run.process = start(order, run)

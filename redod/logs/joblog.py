@@ -63,6 +63,8 @@ class Start:
 
 
 START = Start()
+NEVER = Started(0.0, 0)
+"""When a script was started that was not."""
 
 
 class AllUnchanged(NamedTuple):
@@ -86,101 +88,80 @@ class JobLog:
     """
 
     __slots__ = (
-        "_done", "_ended", "_entries", "_lost", "_reader", "_room", "_size", "_spool", "_started", "_unchanged",
-        "_waiting", "blames_another", "clean", "dofile", "path", "pid",
+        "_reader", "_room", "_spool", "_unchanged", "_waiting",
+        "blames_another", "clean", "dofile", "done", "ended", "entries", "lost", "path", "size", "started",
     )  # fmt: skip
+    # What it says of itself is to be read only. Viewers ask for it a dozen times for each target: no properties.
 
     def __init__(self, path: bytes, room: Room = ROOM) -> None:
         self.path = path
         """The target's canonical absolute path."""
         self.dofile = b""
         """The script's canonical absolute path; empty: a session's own log."""
-        self.pid = 0
-        """The script's, once it runs."""
+        self.started = NEVER
+        """When the script was started, and its pid, once it runs."""
+        self.done: Done | None = None
+        """How the run ended; None while it lasts, and where nothing ran."""
+        self.ended = False
+        """Nothing comes any more."""
+        self.entries: list[LiveEntry | JobLog] = []
+        """What happened, in order; a child is its own log."""
+        self.size = 0
+        """Bytes of text kept."""
+        self.lost = 0
+        """Bytes of text dropped, because of the limit or of a full disk."""
         self.blames_another = False
         """It asked for a target that had failed before in the same session."""
         self.clean = False
         """It ended by being found up to date."""
         self._room = room
-        self._entries: list[LiveEntry | JobLog] = []
         self._unchanged = 0
         """How many targets its entries say were up to date."""
-        self._size = 0
-        self._lost = 0
         self._spool: Spool | None = None
         self._reader: Reader | None = None
-        self._done: Done | None = None
-        self._started: float | None = None
-        self._ended = False
         self._waiting: list[Callable[[], None]] = []
-
-    @property
-    def entries(self) -> "list[LiveEntry | JobLog]":
-        """What happened, in order; a child is its own log. To be read only."""
-        return self._entries
-
-    @property
-    def done(self) -> Done | None:
-        """How the run ended; None while it lasts, and where nothing ran."""
-        return self._done
-
-    @property
-    def ended(self) -> bool:
-        """Nothing comes any more."""
-        return self._ended
 
     @property
     def ran(self) -> bool:
         """A script was started, or it failed before one could be."""
-        return self._done is not None or self._started is not None
-
-    @property
-    def size(self) -> int:
-        """Bytes of text kept."""
-        return self._size
-
-    @property
-    def lost(self) -> int:
-        """Bytes of text dropped, because of the limit or of a full disk."""
-        return self._lost
-
-    @property
-    def started(self) -> Started:
-        """When the script was started, and its pid."""
-        return Started(self._started or 0.0, self.pid)
+        return self.done is not None or self.started is not NEVER
 
     def start(self, when: float, is_shown: bool = True) -> None:
         """The script is being started, `when` in seconds since the epoch: `redo  NAME` is shown here. Before it stands
         what was said while the target waited. `is_shown` False: the script's own process says it.
         """
-        self._started = when
+        self.started = Started(when, 0)
         if is_shown:
             self._add(START)
+
+    def runs_as(self, pid: int) -> None:
+        """The script has been started."""
+        self.started = Started(self.started.when, pid)
 
     def write(self, data: bytes) -> None:
         """The script's stderr, as it came; ignored after the end.
 
         Once something had to be dropped all that follows is: no gaps.
         """
-        if not data or self._ended:
+        if not data or self.ended:
             return
-        kept = 0 if self._lost else self._keep(data[: self._room.total - self._size])
-        if not self._lost and kept < len(data):
+        kept = 0 if self.lost else self._keep(data[: self._room.total - self.size])
+        if not self.lost and kept < len(data):
             # At once: it may go on printing for ever.
-            self._entries.append(Message(b"redo: from here on its output is dropped: " + self._why_lost()))
+            self.entries.append(Message(b"redo: from here on its output is dropped: " + self._why_lost()))
             self._grew()
-        self._lost += len(data) - kept
+        self.lost += len(data) - kept
         if kept:
             self._grew()
 
     def message(self, text: bytes) -> None:
         """Words of ours for the user, one line or more, without the last newline."""
-        if len(self._entries) < MAX_ENTRIES:
+        if len(self.entries) < MAX_ENTRIES:
             self._add(Message(text))
 
     def note(self, text: bytes) -> None:
         """Words about the build, such as a reason, for those who ask for them; as `message`."""
-        if len(self._entries) < MAX_ENTRIES:
+        if len(self.entries) < MAX_ENTRIES:
             self._add(Note(text))
 
     def child(self, log: "JobLog") -> None:
@@ -189,15 +170,15 @@ class JobLog:
 
     def unchanged(self, paths: list[bytes]) -> None:
         """A nested call asked for these targets, which are up to date."""
-        if len(self._entries) + self._unchanged < MAX_ENTRIES:
+        if len(self.entries) + self._unchanged < MAX_ENTRIES:
             self._unchanged += len(paths)
             self._add(AllUnchanged(paths))
 
     def finish(self, status: int, seconds: float) -> None:
         """The run is over: an exit status, or a negative signal number; and how long it took."""
-        if self._lost:
+        if self.lost:
             self._tell_lost()
-        self._done = Done(status, seconds)
+        self.done = Done(status, seconds)
         self._end()
 
     def found_clean(self) -> None:
@@ -233,12 +214,12 @@ class JobLog:
 
         A success that said nothing and asked for nothing is not worth a record.
         """
-        done = self._done
-        if done is not None and done.status == 0 and self._entries in _NOTHING:
+        done = self.done
+        if done is not None and done.status == 0 and self.entries in _NOTHING:
             return b""
         parts: list[bytes] = []
         position = 0
-        for entry in self._entries:
+        for entry in self.entries:
             part = self._encode_entry(entry, root, position)
             position += len(part)
             parts.append(part)
@@ -278,27 +259,27 @@ class JobLog:
         kept = self._spool.append(data)
         if not kept:
             return 0
-        last = self._entries[-1] if self._entries else None
+        last = self.entries[-1] if self.entries else None
         if isinstance(last, Span):
             last.end += kept
         else:
-            self._entries.append(Span(self._size, self._size + kept))
-        self._size += kept
+            self.entries.append(Span(self.size, self.size + kept))
+        self.size += kept
         return kept
 
     def _tell_lost(self) -> None:
-        line = b"redo: %d bytes of output were dropped after the first %d: " % (self._lost, self._size)
-        self._entries.append(Message(line + self._why_lost()))
+        line = b"redo: %d bytes of output were dropped after the first %d: " % (self.lost, self.size)
+        self.entries.append(Message(line + self._why_lost()))
 
     def _why_lost(self) -> bytes:
-        return b"a log keeps no more" if self._size >= self._room.total else b"there is no space to keep it"
+        return b"a log keeps no more" if self.size >= self._room.total else b"there is no space to keep it"
 
     def _add(self, entry: "LiveEntry | JobLog") -> None:
-        self._entries.append(entry)
+        self.entries.append(entry)
         self._grew()
 
     def _end(self) -> None:
-        self._ended = True
+        self.ended = True
         self._grew()
 
     def _grew(self) -> None:

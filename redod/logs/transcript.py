@@ -79,19 +79,15 @@ def status_words(status: int) -> bytes:
 class Transcript:
     """Bytes to be shown, in order. They are taken in pieces; what has been taken is forgotten."""
 
-    __slots__ = ("_midline", "_parts", "_size", "_speaker", "style")
+    __slots__ = ("_midline", "_parts", "_speaker", "size", "style")
 
     def __init__(self, style: Style) -> None:
         self.style = style
         self._parts: list[bytes] = []
-        self._size = 0
+        self.size = 0
+        """Bytes that wait to be taken."""
         self._midline = False
         self._speaker: object = None
-
-    @property
-    def size(self) -> int:
-        """Bytes that wait to be taken."""
-        return self._size
 
     @property
     def is_midline(self) -> bool:
@@ -159,7 +155,7 @@ class Transcript:
         data = b"".join(self._parts)
         taken, rest = (data, b"") if len(data) <= limit else (data[:limit], data[limit:])
         self._parts = [rest] if rest else []
-        self._size = len(rest)
+        self.size = len(rest)
         return taken
 
     def _event(self, color: bytes, path: bytes, depth: int, start: Started, when: float, words: bytes = b"") -> None:
@@ -179,4 +175,4 @@ class Transcript:
 
     def _put(self, data: bytes) -> None:
         self._parts.append(data)
-        self._size += len(data)
+        self.size += len(data)

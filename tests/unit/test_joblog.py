@@ -38,7 +38,7 @@ def test_what_happened_is_stored_in_order() -> None:
     log = JobLog(b"/w/all")
     log.note(b"all is out of date: it was never built")
     log.start(1.0)
-    log.pid = 77
+    log.runs_as(77)
     log.write(b"one\n")
     log.write(b"two")
     log.child(built(b"/w/d/a"))
