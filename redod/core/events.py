@@ -66,14 +66,17 @@ class StartFailed(NamedTuple):
 
 
 class JobExited(NamedTuple):
-    """The script has ended with this exit status, or by the signal `-status`."""
+    """The script has ended with this exit status, or by the signal `-status`. `is_alone`: nobody holds its completion
+    pipe, and no `PipeClosed` follows.
+    """
 
     job: "Job"
     status: int
+    is_alone: bool = False
 
 
 class PipeClosed(NamedTuple):
-    """The last holder has closed the job's completion pipe."""
+    """The last holder has closed the job's completion pipe. Before `JobExited` it means nothing yet."""
 
     job: "Job"
 

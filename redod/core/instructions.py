@@ -46,7 +46,7 @@ class Discard(NamedTuple):
 
 
 class KillJob(NamedTuple):
-    """End the script and everything it started. `JobExited` and `PipeClosed` follow."""
+    """End the script and everything it started. `JobExited` follows, and `PipeClosed` if that does not say so."""
 
     job: "Job"
 

@@ -106,8 +106,9 @@ def start_failed(world: World, job: Job, text: str) -> None:
     _end(world, job, NOT_STARTED)
 
 
-def exited(world: World, job: Job, status: int) -> None:
+def exited(world: World, job: Job, status: int, is_alone: bool) -> None:
     job.exit_status = status
+    job.pipe_closed = job.pipe_closed or is_alone
     _settle(world, job)
 
 

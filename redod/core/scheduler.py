@@ -111,10 +111,10 @@ class Scheduler:
         """Take in an event after which a token may be free."""
         world = self.world
         match event:
+            case events.JobExited(job, status, is_alone):
+                runs.exited(world, job, status, is_alone)
             case events.PipeClosed(job):
                 runs.pipe_closed(world, job)
-            case events.JobExited(job, status):
-                runs.exited(world, job, status)
             case events.Examined(job, produced):
                 runs.examined(world, job, produced)
             case events.Installed(job, stamp, is_watched, content):

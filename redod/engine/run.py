@@ -68,6 +68,7 @@ class Run:
         self.limit: TimeLimit | None = None
         self._engine = engine
         self._timer: TimerHandle | None = None
+        self._has_exited = False
         self._is_closed = False
         """Nobody holds the completion pipe."""
         self._searches = 0
@@ -95,7 +96,9 @@ class Run:
 
     def exited(self, status: int) -> None:
         job = self.job
-        self._engine.post(events.JobExited(job, status))
+        self._has_exited = True
+        # Nearly always the pipe is closed by now, and one event tells both.
+        self._engine.post(events.JobExited(job, status, self._is_closed and not self._searches))
         if self._is_closed or job.cancelled or job.timed_out:
             return
         # Somebody still holds the completion pipe.
@@ -112,8 +115,7 @@ class Run:
     def pipe_closed(self) -> None:
         self._stop_timer()
         self._is_closed = True
-        if not self._searches:
-            self._engine.post(events.PipeClosed(self.job))
+        self._tell_closed()
 
     def search_begins(self) -> None:
         """Its processes are looked for and ended. Those that have closed the pipe are among them, so its end does not
@@ -123,7 +125,11 @@ class Run:
 
     def search_ends(self) -> None:
         self._searches -= 1
-        if self._is_closed and not self._searches and not self.job.pipe_closed:
+        self._tell_closed()
+
+    def _tell_closed(self) -> None:
+        """If the script still runs, its end tells it."""
+        if self._is_closed and self._has_exited and not self._searches and not self.job.pipe_closed:
             self._engine.post(events.PipeClosed(self.job))
 
     def printed(self, data: bytes) -> None:

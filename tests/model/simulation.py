@@ -538,10 +538,12 @@ class Simulation:
 
     def _exit(self, process: Process, status: int) -> None:
         process.status = status
-        first = [events.JobExited(process.job, status)]
-        if not process.holding and self.random.random() < 0.5:
+        closing = "" if process.holding else self.random.choice(("", "", "before", "with it"))
+        if closing == "before":
             self._close_pipe(process)
-        self._events.extend(first)
+        elif closing:
+            process.pipe_open = False
+        self._events.append(events.JobExited(process.job, status, closing == "with it"))
 
     def _close_pipe(self, process: Process) -> None:
         process.pipe_open = False
