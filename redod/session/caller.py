@@ -75,7 +75,9 @@ class Caller:
         self._terminal = terminal
         self._began = engine.loop.time()
         around = parent.wishes if parent is not None else Wishes()
-        self.wishes = Wishes(options.background or around.background, options.timeout or around.timeout)
+        if options.background is not None or options.timeout is not None:
+            around = Wishes(options.background or around.background, options.timeout or around.timeout)
+        self.wishes = around
         self.nested_flags: Flags = parent.nested_flags if isinstance(parent, Caller) else PLAIN
         """What sh is to print of scripts that the call did not name itself."""
         if options.trace > 1 or options.verbose > 1:

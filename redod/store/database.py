@@ -340,6 +340,7 @@ class Store:
         An edge names a version, and only in one transaction with the row that says what that version was is it true.
         """
         rows: dict[int, TargetRow] = {}
+        versions, ours = self._versions, (0, self.number)
         waiting = list(self._changed)
         while waiting:
             node = waiting.pop()
@@ -348,16 +349,14 @@ class Store:
                 continue
             if node.workspace == self.number:
                 rows[number] = target_row(number, node, self._names, self._id)
-                waiting.extend(named for named in named_by(node) if self._is_stale(named))
+                for named in named_by(node):
+                    if versions[self._id(named)] != (named.version if named.workspace in ours else 0):
+                        waiting.append(named)  # noqa: PERF401 - a generator costs a call for each
             elif node.workspace:
                 rows[number] = foreign_row(number, self._names.name(node.path))
             else:
                 rows[number] = file_row(number, self._names.name(node.path), node)
         return rows
-
-    def _is_stale(self, node: Node) -> bool:
-        version = node.version if node.workspace in (0, self.number) else 0
-        return self._versions[self._id(node)] != version
 
     def _id(self, node: Node) -> int:
         number = self._ids.get(node.path)

@@ -63,7 +63,7 @@ class Journal:
 
     def append(self, name: bytes, file: Print) -> int:
         """Write one line; returns the offset where it begins. Raises StoreError."""
-        line = _line(Entry(file, name))
+        line = _line(file, name)
         offset = self.length
         reach("intent.before")
         try:
@@ -93,7 +93,7 @@ class Journal:
         Returns the offset where the kept bytes begin. Raises StoreError; then the journal is as it was.
         """
         generation = time.time_ns()
-        head = b"%s%d\n%s" % (_HEADER, generation, b"".join(map(_line, entries)))
+        head = b"%s%d\n%s" % (_HEADER, generation, b"".join(_line(file, name) for file, name in entries))
         content = head + self._read(keep_from)
         temporary = self._path + b".new"
         try:
@@ -160,9 +160,9 @@ class Journal:
         return b"".join(pieces)
 
 
-def _line(entry: Entry) -> bytes:
-    name = entry.name.replace(b"\\", b"\\\\").replace(b"\n", b"\\n")
-    return b"%d %d %d %s\n" % (*entry.file, name)
+def _line(file: Print, name: bytes) -> bytes:
+    name = name.replace(b"\\", b"\\\\").replace(b"\n", b"\\n")
+    return b"%d %d %d %s\n" % (*file, name)
 
 
 def _parse(line: bytes) -> Entry | None:

@@ -32,7 +32,7 @@ def test_lines_are_read_back_in_order(tmp_path: Path) -> None:
 @given(st.binary(), st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**63 - 1), st.integers(0, 2**64 - 1))
 def test_every_name_stays_one_line(name: bytes, mtime_ns: int, size: int, inode: int) -> None:
     entry = Entry(Print(mtime_ns, size, inode), name)
-    line = _line(entry)
+    line = _line(*entry)
     assert line.count(b"\n") == 1
     assert _parse(line[:-1]) == entry
 
@@ -77,7 +77,7 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"garbage\n", b"\0" * 4096, b"redod made 2 5\n", b"redod made 1 x\n", b"\n\n"])
 def test_a_damaged_head_leaves_the_lines(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "made").write_bytes(content + b"\n" + _line(A) + b"1 2 x y\n" + _line(B))
+    (tmp_path / "made").write_bytes(content + b"\n" + _line(*A) + b"1 2 x y\n" + _line(*B))
     opened = journal(tmp_path)
     assert opened.generation == 0
     assert opened.entries(Mark(0, opened.length)) == [A, B]
