@@ -478,7 +478,7 @@ class Engine:
             self.post(events.SessionCancelled(session))
         await self.tasks.wait_empty(cut_short=self.is_broken)
         self.stores.close_all()
-        self._captures.end()
+        self._captures.close_all()
         self.jobservers.close_all()
         self.spawner.close()
         self.watching.close()

@@ -27,15 +27,17 @@ class Captures:
 
     def __init__(self) -> None:
         self._free: dict[bytes, list[int]] = {}
-        self._own = os.open("/proc/self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        """The directory of our descriptors: looking up two directories each time would cost a third more."""
+        self._descriptors = -1
+        """/proc/self/fd, while files are kept: looking up two directories for each would cost a third more."""
 
     def take(self, directory: bytes) -> Capture:
         """An empty file on the file system of `directory`. Raises OSError."""
         free = self._free.get(directory)
         own = free.pop() if free else capture_file(directory)
         try:
-            script = os.open(b"%d" % own, os.O_RDWR | os.O_CLOEXEC, dir_fd=self._own)
+            if self._descriptors < 0:
+                self._descriptors = os.open("/proc/self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            script = os.open(b"%d" % own, os.O_RDWR | os.O_CLOEXEC, dir_fd=self._descriptors)
         except OSError:
             os.close(own)
             raise
@@ -60,11 +62,9 @@ class Captures:
         """Keep no files at all."""
         for directory in list(self._free):
             self.close(directory)
-
-    def end(self) -> None:
-        """No file is taken any more."""
-        self.close_all()
-        os.close(self._own)
+        if self._descriptors >= 0:
+            os.close(self._descriptors)
+            self._descriptors = -1
 
 
 def _is_ours_alone(number: int) -> bool:
