@@ -72,16 +72,19 @@ DIRECTORY = Stamp(0, 0, 0, stat.S_IFDIR, 0, 0, 0, 0)
 """Every directory's stamp: only that it exists (its contents are not its stamp)."""
 
 
+_COMPARED = ("mtime", "size", "inode", "mode", "uid", "gid")
+"""What counts of a target's stamp: its first fields."""
+
+
 def difference(old: Stamp, new: Stamp) -> str:
     """Name the first field in which two stamps of a target differ; the empty string when they are equal.
 
     ctime never counts for a target: `ln x $3` changes the ctime of x.
     """
-    if old.exists != new.exists:
-        return "missing" if old.exists else "new"
-    for field in ("mtime_ns", "size", "inode", "mode", "uid", "gid"):
-        if getattr(old, field) != getattr(new, field):
-            return field.removesuffix("_ns")
+    if old[: len(_COMPARED)] != new[: len(_COMPARED)]:
+        if old.exists != new.exists:
+            return "missing" if old.exists else "new"
+        return next(name for name, before, now in zip(_COMPARED, old, new, strict=False) if before != now)
     if old.referent is None or new.referent is None:
         return "" if old.referent is new.referent else "referent"
     return "referent" if difference(old.referent, new.referent) else ""
