@@ -6,6 +6,7 @@ built (`scheduler`), or how it is stored (`redod.store`).
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
+from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from redod.core.stamps import Stamp
@@ -54,6 +55,17 @@ class LogPlace(NamedTuple):
     offset: int
     length: int
 
+    def packed(self) -> bytes:
+        return LOG_PLACE.pack(*self)
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> "LogPlace":
+        return cls._make(LOG_PLACE.unpack(packed))
+
+
+LOG_PLACE = Struct("<IQQ")
+"""Packed, as nodes and stores have it, a place takes half of the memory."""
+
 
 class Node:
     """A file, known by its canonical absolute path.
@@ -75,6 +87,7 @@ class Node:
         "log",
         "observed",
         "path",
+        "plain",
         "reason",
         "stamp",
         "status",
@@ -104,7 +117,8 @@ class Node:
         """
         self.deps: tuple[Dep, ...] = ()
         """The dofile first, then in the order of declaration."""
-        self.log: LogPlace | None = None
+        self.log = b""
+        """Where the last build's log is, a packed `LogPlace`; empty: nowhere."""
         self.workspace = 0
         """The number of the open workspace whose store holds this target; 0: none yet."""
         self.observed = 0
@@ -118,6 +132,8 @@ class Node:
         """
         self.dependents: Node | set[Node] | None = None
         """The targets that have `doubts`, if only none, and this file among their dependencies. Derived from those."""
+        self.plain: Dep | None = None
+        """See `now`."""
         self.listed = False
         """It stands in the graph's `watched`."""
 
@@ -127,6 +143,14 @@ class Node:
     @property
     def is_target(self) -> bool:
         return self.kind is Kind.TARGET
+
+    @property
+    def now(self) -> Dep:
+        """A dependency on its present content: one object for all who have it (a header that all include)."""
+        plain = self.plain
+        if plain is None or plain.version != self.version:
+            plain = self.plain = Dep(DepKind.IFCHANGE, self, self.version)
+        return plain
 
 
 NO_DOUBTS: frozenset[Node] = frozenset()
@@ -177,6 +201,7 @@ class Graph:
         """The node of this path, to which nothing refers any more, is gone; `tidy` is to follow."""
         node = self._nodes.pop(path)
         node.watched = node.listed = False
+        node.plain = None
         self.changes.pop(node, None)
 
     def tidy(self, directories: Iterable[bytes]) -> None:

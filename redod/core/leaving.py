@@ -68,7 +68,11 @@ class Leaving:
 def _references(graph: Graph, path: bytes) -> int:
     """How many refer to a node, beside those of the graph's own that not every node has; 0: there is none."""
     node = graph.find(path)
-    return 0 if node is None else getrefcount(node) - node.listed - (node in graph.changes)
+    if node is None:
+        return 0
+    # A dependency on it that is anybody's refers to it still.
+    node.plain = None
+    return getrefcount(node) - node.listed - (node in graph.changes)
 
 
 def _alone() -> int:

@@ -154,7 +154,8 @@ class Job:
         """Calls that its script has open."""
         self.call_count = 0
         self.joined: list[Want] = []
-        self.deps: dict[tuple[DepKind, Node], Dep] = {}
+        self.deps: dict[Node | tuple[DepKind, Node], Dep] = {}
+        """By node, those of another kind than ifchange by kind and node."""
         self.always = False
         self.checksum = b""
         self.before: Stamp = MISSING
@@ -180,7 +181,12 @@ class Job:
 
     def dep(self, kind: DepKind, node: Node, late: bool = False) -> None:
         """Note a dependency. Declared twice, the first version counts: it may be the one that was read."""
-        self.deps.setdefault((kind, node), Dep(kind, node, node.version if kind is DepKind.IFCHANGE else 0, late))
+        if kind is DepKind.IFCHANGE and not late:
+            self.deps.setdefault(node, node.now)
+        elif kind is DepKind.IFCHANGE:
+            self.deps.setdefault(node, Dep(kind, node, node.version, late))
+        else:
+            self.deps.setdefault((kind, node), Dep(kind, node, 0))
 
 
 class World:

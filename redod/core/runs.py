@@ -1,7 +1,7 @@
 """Jobs: from a token granted to a target recorded."""
 
 from redod.core import instructions as do
-from redod.core.graph import Dep, DepKind, Graph, Kind, Node
+from redod.core.graph import Graph, Kind, Node
 from redod.core.model import Job, Want, World
 from redod.core.moves import end_session_if_over, finish, forget, join, reply, show_job, waits_elsewhere
 from redod.core.outcome import NOT_INSTALLED, TIMED_OUT, Failed, InstallTemporary, Produced, decide
@@ -211,8 +211,7 @@ def _record_failure(world: World, job: Job, status: int, changed: Stamp | None =
     node = job.node
     distrust(node)
     suspect(node)
-    merged: dict[tuple[DepKind, Node], Dep] = {(dep.kind, dep.node): dep for dep in node.deps}
-    merged.update(job.deps)
+    merged = {(dep.kind, dep.node): dep for dep in (*node.deps, *job.deps.values())}
     node.deps, node.dofile, node.status = tuple(merged.values()), job.dofile_node, status
     node.reason = job.want.reason
     node.always = node.always or job.always

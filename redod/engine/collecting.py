@@ -9,7 +9,7 @@ import os
 import time
 from typing import NamedTuple
 
-from redod.core.graph import Graph, Kind, Node
+from redod.core.graph import Graph, Kind, LogPlace, Node
 from redod.core.paths import relative
 from redod.engine.stores import SILENT, OpenWorkspace, Stores
 from redod.logs.segments import NotKept
@@ -41,13 +41,14 @@ async def collect(stores: Stores, graph: Graph, workspace: OpenWorkspace) -> Col
     dropped = kept = 0
     deadline = time.monotonic() + _SLICE
     try:
-        for node in [node for node in graph if node.workspace == workspace.number and node.log is not None]:
-            if node.log is None or (node.log.segment != SILENT and node.log.segment not in old):
+        for node in [node for node in graph if node.workspace == workspace.number and node.log]:
+            segment = LogPlace.unpacked(node.log).segment if node.log else None
+            if segment is None or (segment != SILENT and segment not in old):
                 continue
             is_gone = _is_gone(node)
             if is_gone:
-                node.log = None
-            elif node.log.segment != SILENT:
+                node.log = b""
+            elif segment != SILENT:
                 _copy(workspace, node)
             dropped += is_gone
             kept += not is_gone
@@ -63,17 +64,16 @@ async def collect(stores: Stores, graph: Graph, workspace: OpenWorkspace) -> Col
 
 
 def _copy(workspace: OpenWorkspace, node: Node) -> None:
-    assert node.log is not None
     name = relative(node.path, workspace.root)
-    data = workspace.segments.read(node.log, name)
+    data = workspace.segments.read(LogPlace.unpacked(node.log), name)
     if data is None:
         # Torn, or deleted for want of room.
-        node.log = None
+        node.log = b""
         return
     place = workspace.segments.append(name, data)
     if isinstance(place, NotKept):
         raise StoreError(f"the logs cannot be written anew: {place.reason}; those that were there are kept")
-    node.log = place
+    node.log = place.packed()
 
 
 def _is_gone(node: Node) -> bool:

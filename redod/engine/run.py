@@ -49,7 +49,7 @@ class Run:
         self.token = os.urandom(16).hex().encode()
         """Unguessable: it admits nested calls."""
         self.log = JobLog(job.node.path, Room(directory))
-        self.log.dofile = job.dofile.path
+        self.log.dofile = job.dofile_node.path
         self.process: JobProcess | None = None
         self.starter: Starter | None = None
         self.temporary = b""

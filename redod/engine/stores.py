@@ -330,22 +330,23 @@ class Stores:
         if not data:
             node.log = _silent(log)
             return
-        node.log = None
+        node.log = b""
         place = workspace.segments.append(relative(node.path, workspace.root), data)
         if isinstance(place, NotKept):
             self.notices.append(f"the log of {os.fsdecode(node.path)} could not be kept: {place.reason}")
             return
-        node.log = LogPlace(*place)
+        node.log = place.packed()
         log.settle(workspace.segments.reader(place))
 
     def log_of(self, node: Node) -> Iterable[Entry] | None:
         """The entries of a target's last log."""
         workspace = self._numbers.get(node.workspace)
-        if workspace is None or node.log is None:
+        if workspace is None or not node.log:
             return None
-        if node.log.segment == SILENT:
-            return Started(node.log.offset / 1e6, 0), Done(0, node.log.length / 1e4)
-        data = workspace.segments.read(node.log, relative(node.path, workspace.root))
+        place = LogPlace.unpacked(node.log)
+        if place.segment == SILENT:
+            return Started(place.offset / 1e6, 0), Done(0, place.length / 1e4)
+        data = workspace.segments.read(place, relative(node.path, workspace.root))
         return None if data is None else decode(data, workspace.root)
 
     def sweep_later(self, temporary: bytes) -> None:
@@ -464,10 +465,10 @@ def _owner_of(directory: bytes) -> int:
         return os.geteuid()
 
 
-def _silent(log: JobLog) -> LogPlace | None:
+def _silent(log: JobLog) -> bytes:
     if log.done is None:
-        return None
-    return LogPlace(SILENT, int(log.started.when * 1e6), int(log.done.seconds * 1e4))
+        return b""
+    return LogPlace(SILENT, int(log.started.when * 1e6), int(log.done.seconds * 1e4)).packed()
 
 
 def _look(path: bytes) -> Stamp:

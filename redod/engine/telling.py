@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from redod.core.graph import Node
+from redod.core.graph import LogPlace, Node
 from redod.core.model import Call, Job, Session
 from redod.core.paths import show
 from redod.core.verdicts import Reason
@@ -71,7 +71,7 @@ def job_ended(feed: Feed, job: Job, run: "Run", status: int, seconds: float, sto
     if not feed.wanted:
         return
     usage = run.process.usage if run.process is not None else None
-    place, home = job.node.log, stores.of(job.node)
+    place, home = LogPlace.unpacked(job.node.log) if job.node.log else None, stores.of(job.node)
     log = None
     if place is not None and home is not None and place.segment != SILENT and not job.cancelled:
         log = events.Log(file=show(home.segments.path(place.segment)), offset=place.offset, length=place.length)

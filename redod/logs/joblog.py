@@ -65,6 +65,8 @@ class Start:
 START = Start()
 NEVER = Started(0.0, 0)
 """When a script was started that was not."""
+_JUST_STARTED: "list[LiveEntry | JobLog]" = [START]
+"""The entries of all logs that have ended and say nothing: a session keeps the log of each of its targets."""
 
 
 class AllUnchanged(NamedTuple):
@@ -119,7 +121,7 @@ class JobLog:
         """How many targets its entries say were up to date."""
         self._spool: Spool | None = None
         self._reader: Reader | None = None
-        self._waiting: list[Callable[[], None]] = []
+        self._waiting: tuple[Callable[[], None], ...] = ()
 
     @property
     def ran(self) -> bool:
@@ -203,11 +205,10 @@ class JobLog:
 
     def wait(self, callback: Callable[[], None]) -> None:
         """Call back once, at the next growth or end."""
-        self._waiting.append(callback)
+        self._waiting += (callback,)
 
     def stop_waiting(self, callback: Callable[[], None]) -> None:
-        if callback in self._waiting:
-            self._waiting.remove(callback)
+        self._waiting = tuple(other for other in self._waiting if other != callback)
 
     def encode(self, root: bytes) -> bytes:
         """The stored form of an ended log, paths relative to the workspace `root`; empty: nothing to keep.
@@ -275,15 +276,20 @@ class JobLog:
         return b"a log keeps no more" if self.size >= self._room.total else b"there is no space to keep it"
 
     def _add(self, entry: "LiveEntry | JobLog") -> None:
+        if self.entries is _JUST_STARTED:
+            self.entries = [START]
         self.entries.append(entry)
         self._grew()
 
     def _end(self) -> None:
         self.ended = True
+        self._room = ROOM
+        if self.entries == _JUST_STARTED:
+            self.entries = _JUST_STARTED
         self._grew()
 
     def _grew(self) -> None:
         if self._waiting:
-            waiting, self._waiting = self._waiting, []
+            waiting, self._waiting = self._waiting, ()
             for callback in waiting:
                 callback()

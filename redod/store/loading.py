@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from struct import error as StructError  # noqa: N812  (an exception's name that is not one)
 
-from redod.core.graph import Dep, Graph, Kind, Node
+from redod.core.graph import LOG_PLACE, Dep, Graph, Kind, Node
 from redod.core.leaving import blank, is_blank
 from redod.core.stamps import Stamp, source_difference
 from redod.core.suspects import suspect
@@ -24,7 +24,6 @@ from redod.store.rows import (
     dep,
     plain_deps,
     unpack_edges,
-    unpack_log,
     unpack_reason,
     unpack_stamps,
 )
@@ -105,8 +104,8 @@ class Loading:
         nodes = self._graph.nodes(self._names.paths(names))
         self.ids.update(zip([node.path for node in nodes], numbers, strict=True))
         plain, uses, all_versions = self._plain, self._uses, self.versions
-        for number, made, version in zip(numbers, plain_deps(nodes, versions), versions, strict=True):
-            plain[number] = made
+        for number, node, made, version in zip(numbers, nodes, plain_deps(nodes, versions), versions, strict=True):
+            plain[number] = node.plain = made
             uses[number] = _UNUSED
             all_versions[number] = version
         return nodes
@@ -167,7 +166,9 @@ class Loading:
             node.status = status
             node.always = bool(always)
             node.checksum = checksum or b""
-            node.log = unpack_log(log)
+            if log and len(log) != LOG_PLACE.size:
+                raise ValueError("a log's place")
+            node.log = log or b""
             node.reason = reasons[why]
             node.deps = self._deps(edges)
             if dofile is not None:

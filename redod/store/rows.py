@@ -11,7 +11,7 @@ from itertools import repeat
 from struct import Struct
 from typing import NamedTuple
 
-from redod.core.graph import Dep, DepKind, LogPlace, Node
+from redod.core.graph import Dep, DepKind, Node
 from redod.core.stamps import DIRECTORY, MISSING, Stamp
 from redod.core.verdicts import Reason, Why
 
@@ -20,7 +20,6 @@ _HEAD = Struct("<qqQ12sqI")
 """The same bytes, mode, uid and gid in one piece."""
 _RIGHTS = Struct("<III")
 _EDGE = Struct("<QIB")
-_LOG = Struct("<IQQ")
 _IFCREATE = 1
 _LATE = 2
 _SLASH = ord("/")
@@ -104,15 +103,17 @@ def target_row(number: int, node: Node, names: Names, id_of: Callable[[Node], in
         node.status,
         node.always,
         node.checksum,
-        _LOG.pack(*node.log) if node.log else None,
+        node.log or None,
         pack_reason(node.reason, names),
     )
 
 
 def pack_edges(deps: tuple[Dep, ...], id_of: Callable[[Node], int]) -> bytes:
-    return b"".join(
-        [_EDGE.pack(version, id_of(node), kind + _LATE if late else kind) for kind, node, version, late in deps]
-    )
+    # One growing piece: a list of as many as a large target has would be five times as large.
+    packed = bytearray()
+    for kind, node, version, late in deps:
+        packed += _EDGE.pack(version, id_of(node), kind + _LATE if late else kind)
+    return bytes(packed)
 
 
 def unpack_edges(blob: bytes) -> Iterator[Edge]:
@@ -127,11 +128,6 @@ def plain_deps(nodes: Iterable[Node], versions: Iterable[int]) -> Iterator[Dep]:
 
 def dep(edge: Edge, node: Node, version: int) -> Dep:
     return Dep(_KINDS[edge[2] & _IFCREATE], node, version, bool(edge[2] & _LATE))
-
-
-def unpack_log(blob: bytes | None) -> LogPlace | None:
-    """Raises struct.error."""
-    return LogPlace._make(_LOG.unpack(blob)) if blob else None
 
 
 def pack_reason(reason: Reason | None, names: Names) -> bytes | None:

@@ -1,6 +1,7 @@
 """Errands: commands that take their time answer their client, whatever happens."""
 
 import asyncio
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import cast
 
@@ -18,7 +19,8 @@ class Asked:
     def __init__(self) -> None:
         self.tasks = Tasks()
         self.told: list[RedodError | int] = []
-        self.engine = SimpleNamespace(tasks=self.tasks)
+        stores = SimpleNamespace(resting=SimpleNamespace(errand=nullcontext))
+        self.engine = SimpleNamespace(tasks=self.tasks, stores=stores)
         self.link = SimpleNamespace(die=self.told.append)
         self.name = "redo-ood"
 

@@ -59,7 +59,7 @@ def portrait(node: Node) -> Portrait:
     """All that is known of a node, the nodes it names by their paths."""
     deps = tuple((dep.kind, dep.node.path, dep.version, dep.late) for dep in node.deps)
     dofile = node.dofile.path if node.dofile else None
-    plain = (getattr(node, name) for name in Node.__slots__ if name not in ("deps", "dofile"))
+    plain = (getattr(node, name) for name in Node.__slots__ if name not in ("deps", "dofile", "plain"))
     return (*plain, dofile, deps)
 
 
@@ -86,7 +86,7 @@ def test_everything_is_read_back(root: bytes) -> None:
     absent.stamp = MISSING
     full = target(graph, root + b"/full", *files)
     full.deps += (Dep(DepKind.IFCREATE, absent, 0), Dep(DepKind.IFCHANGE, files[0], 7, late=True))
-    full.dofile, full.log, full.checksum, full.always = files[1], LogPlace(3, 2**40, 17), b"\0sum", True
+    full.dofile, full.log, full.checksum, full.always = files[1], LogPlace(3, 2**40, 17).packed(), b"\0sum", True
     failed = target(graph, root + b"/failed")
     failed.kind, failed.status, failed.stamp = Kind.UNKNOWN, 206, None
     full.reason, failed.reason = Reason(Why.CHANGED, files[1].path, "mtime"), Reason(Why.LATE, b"/outside/\xff.h")
