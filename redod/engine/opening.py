@@ -6,7 +6,8 @@ It owns how long work is done in slices, and who waits for it. What the work is,
 import asyncio
 import time
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
+from functools import partial
 from math import inf
 
 from redod.store.database import Store
@@ -68,17 +69,28 @@ class Slices:
 
 
 class Opening(Slices):
-    """A store that is being read; when that is given up, its workspace is released."""
+    """A store that is being read, until all is known that whoever uses it must know. When that fails, or is given up,
+    its workspace is released. `root_of`: the root of the workspace that a directory belongs to.
+    """
 
-    def __init__(self, loop: AbstractEventLoop, store: Store, over: Callable[[Exception | None], None]) -> None:
-        super().__init__(loop, store.load(), over)
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        store: Store,
+        root_of: Callable[[bytes], bytes],
+        over: Callable[["Opening", Exception | None], None],
+    ) -> None:
         self.store = store
+        self.roots: set[bytes] = set()
+        """Of the workspaces, this one and others, that hold files which the store names."""
+        super().__init__(loop, self._open(root_of), partial(over, self))
 
-
-async def gently(steps: Iterator[None]) -> None:
-    """Take all steps, and now and then let others have a turn."""
-    deadline = time.monotonic() + SLICE
-    for _ in steps:
-        if time.monotonic() > deadline:
-            await asyncio.sleep(0)
-            deadline = time.monotonic() + SLICE
+    def _open(self, root_of: Callable[[bytes], bytes]) -> Generator[None, None, None]:
+        yield from self.store.load()
+        try:
+            for directory in self.store.places():
+                self.roots.add(root_of(directory))
+                yield
+        except BaseException:
+            self.store.close()
+            raise

@@ -18,7 +18,7 @@ from redod.core.stamps import Stamp
 from redod.engine.claims import Claims, Request
 from redod.engine.client import Setting
 from redod.engine.litter import Litter
-from redod.engine.opening import Opening, Slices, gently
+from redod.engine.opening import Opening, Slices
 from redod.engine.resting import Resting
 from redod.failpoints import reach
 from redod.files.observe import ObserveError, observe
@@ -190,11 +190,8 @@ class Stores:
             while leaving := next(iter(self._leaving.values()), None):
                 await leaving.wait()
             if here.root not in self._open:
-                await self._begin(here).wait()
-                opened = self._open.get(here.root)
-                if opened is not None:
-                    await gently(self._find_neighbours(opened, home))
-                    todo += self._missing_neighbours(opened, home)
+                await self._begin(here, home).wait()
+                todo += self._neighbours(here, home)
 
     def open_now(self, workspace: Workspace, home: bytes) -> OpenWorkspace:
         """`open`, while everybody waits."""
@@ -203,26 +200,31 @@ class Stores:
         while todo:
             here = todo.pop()
             if here.root not in self._open:
-                self._begin(here).finish()
-                for _ in self._find_neighbours(self._open[here.root], home):
-                    pass
-                todo += self._missing_neighbours(self._open[here.root], home)
+                self._begin(here, home).finish()
+                todo += self._neighbours(here, home)
         return self._open[workspace.root]
 
-    def _begin(self, workspace: Workspace) -> Opening:
+    def _begin(self, workspace: Workspace, home: bytes) -> Opening:
         opening = self._openings.get(workspace.root)
         if opening is None:
             self._count += 1
             store = Store(workspace, self._count, self._graph, self._owner, _look)
-            opening = Opening(self._loop, store, partial(self._opened, workspace, store))
-            self._openings[workspace.root] = opening
+
+            def root_of(directory: bytes) -> bytes:
+                return self._workspaces.root(join(directory, b"x"), workspace.root, home)
+
+            opening = self._openings[workspace.root] = Opening(self._loop, store, root_of, self._opened)
         return opening
 
-    def _opened(self, workspace: Workspace, store: Store, error: Exception | None) -> None:
+    def _opened(self, opening: Opening, error: Exception | None) -> None:
+        store = opening.store
+        workspace = store.workspace
         del self._openings[workspace.root]
         if error is not None:
             return
-        self._open[workspace.root] = self._numbers[store.number] = OpenWorkspace(store)
+        here = self._open[workspace.root] = self._numbers[store.number] = OpenWorkspace(store)
+        others = opening.roots.difference([workspace.root])
+        here.needs.update(root for root in others if os.path.isdir(join(root, b".redo")))
         self._ready.clear()
         self.resting.used([workspace.root])
         if store.loaded.notice:
@@ -234,16 +236,11 @@ class Stores:
         if store.pending:
             self._commit_soon()
 
-    def _find_neighbours(self, workspace: OpenWorkspace, home: bytes) -> Iterator[None]:
-        """Other workspaces that hold files named in this one's store, in steps."""
-        for directory in workspace.store.places():
-            root = self._workspaces.root(join(directory, b"x"), workspace.root, home)
-            if root != workspace.root and os.path.isdir(root + b"/.redo"):
-                workspace.needs.add(root)
-            yield
-
-    def _missing_neighbours(self, workspace: OpenWorkspace, home: bytes) -> list[Workspace]:
-        return [self._workspaces.prepare(root, home) for root in workspace.needs if root not in self._open]
+    def _neighbours(self, workspace: Workspace, home: bytes) -> list[Workspace]:
+        """The workspaces that this one needs, if it is still open, and that are not."""
+        here = self._open.get(workspace.root)
+        needs = here.needs if here is not None else ()
+        return [self._workspaces.prepare(root, home) for root in needs if root not in self._open]
 
     def leave(self, session: Session) -> None:
         """The session is over: workspaces that others asked for, or would ask for in vain, are given up."""
