@@ -182,9 +182,12 @@ class Rechecked(NamedTuple):
     session: "Session"
 
 
-Ending = (
-    StartFailed | ObserveFailed | JobExited | PipeClosed | HoldersReported | TimedOut | Examined | Installed
-    | InstallFailed | TokenGranted | TokenOffered | LoadFell | CallLeft | SessionCancelled | Rechecked | ServiceChanged
+Rare = (
+    StartFailed | ObserveFailed | HoldersReported | TimedOut | InstallFailed | TokenGranted | TokenOffered | LoadFell
+    | CallLeft | SessionCancelled | Rechecked | ServiceChanged
 )  # fmt: skip
-"""Something has ended or changed for a session, so that others may go on."""
-Event = CallMade | Heard | Lost | Observed | JobStarted | Created | AlwaysDeclared | ChecksumGiven | Ending
+"""What is no part of an ordinary build."""
+Event = (
+    CallMade | Heard | Lost | Observed | JobStarted | JobExited | PipeClosed | Examined | Installed | Created
+    | AlwaysDeclared | ChecksumGiven | Rare
+)  # fmt: skip

@@ -129,6 +129,7 @@ def _settle(world: World, job: Job) -> None:
     if not job.pool.serial:
         # The script has ended: another may run while this one's output is put in place.
         job.pool.give_back(job)
+        world.grants_due = True
 
 
 def timed_out(world: World, job: Job, text: str) -> None:
@@ -230,6 +231,7 @@ def _end(world: World, job: Job, status: int) -> None:
     del world.jobs[job.node]
     job.session.ended += 1
     job.pool.give_back(job)
+    world.grants_due = True
     for call in list(job.calls):
         # Its client outlived the script: the call goes on for itself.
         call.job = None

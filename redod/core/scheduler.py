@@ -94,6 +94,14 @@ class Scheduler:
                 world.to_advance.append(call)
             case events.JobStarted(job, before, started_ns):
                 runs.started(job, before, started_ns)
+            case events.JobExited(job, status, is_alone):
+                runs.exited(world, job, status, is_alone)
+            case events.PipeClosed(job):
+                runs.pipe_closed(world, job)
+            case events.Examined(job, produced):
+                runs.examined(world, job, produced)
+            case events.Installed(job, stamp, is_watched, content):
+                runs.installed(world, job, stamp, is_watched, content)
             case events.Created(job, paths):
                 for path in paths:
                     job.dep(DepKind.IFCREATE, self.graph.node(path))
@@ -105,20 +113,12 @@ class Scheduler:
                 suspects.lose(self.graph, directories)
             case _:
                 world.grants_due = True
-                self._take_end(event)
+                self._take_rare(event)
 
-    def _take_end(self, event: events.Ending) -> None:
-        """Take in an event after which a token may be free."""
+    def _take_rare(self, event: events.Rare) -> None:
+        """Take in an event that is no part of an ordinary build."""
         world = self.world
         match event:
-            case events.JobExited(job, status, is_alone):
-                runs.exited(world, job, status, is_alone)
-            case events.PipeClosed(job):
-                runs.pipe_closed(world, job)
-            case events.Examined(job, produced):
-                runs.examined(world, job, produced)
-            case events.Installed(job, stamp, is_watched, content):
-                runs.installed(world, job, stamp, is_watched, content)
             case events.InstallFailed(job, text):
                 runs.install_failed(world, job, text)
             case events.StartFailed(job, text):
