@@ -44,6 +44,12 @@ class Finish:
         self._future = future
         self._missing = 2
 
+    def started(self) -> None:
+        pass
+
+    def not_started(self, text: str) -> None:
+        raise AssertionError(text)
+
     def exited(self, status: int) -> None:
         if status:
             raise RuntimeError(f"{PROGRAM!r} failed with {status}")

@@ -66,6 +66,10 @@ void close_from(int first);
 
 __attribute__((noreturn)) void detach(char **arguments);
 
+/* ---- launch.c: what starts scripts for the server --------------------------------------------------------------- */
+
+__attribute__((noreturn)) void launch(void);
+
 /* ---- redo.c ------------------------------------------------------------------------------------------------------ */
 
 extern int quick_connection; /* where quick.c has sent the invocation already, else -1 */

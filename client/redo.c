@@ -14,6 +14,7 @@
  *     relay.c      everything after: output, standard input, signals, jobs, the end
  *     job.c        a job that has the terminal
  *     detach.c     redo-detach, which needs no server
+ *     launch.c     what starts scripts for the server
  *
  * A build makes one call per target or more, so the usual way through is a dozen cheap system calls.
  */
@@ -73,6 +74,8 @@ static void without_server(char **arguments)
         print(1, redod_usage, 0);
     if (strcmp(word, "units") == 0)
         exec_server(arguments);
+    if (strcmp(word, "launch") == 0)
+        launch();
     path = socket_path(&directory);
     if (strcmp(word, "run") == 0)
         run_server(arguments, path, directory);

@@ -94,7 +94,7 @@ async def _serve(is_alone: bool) -> None:
     _raise_descriptor_limit()
     server = _start(loop, listener, place, own)
     server.collector = Collector()
-    reaper = Reaper(loop, server.engine.spawner.children)
+    reaper = Reaper(loop, server.engine.spawner.children, server.engine.spawner.settle)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, server.stop)
     notify_ready()

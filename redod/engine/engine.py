@@ -97,7 +97,7 @@ class Engine:
         """By root, of the workspaces whose `redod.toml` says how many jobs."""
         self._loads = LoadWatch(loop, lambda session: self.post(events.LoadFell(session)), _tell_of_load)
         self.readers = Readers(loop)
-        self.spawner = Spawner(self.readers)
+        self.spawner = Spawner(self.readers, commands + b"/redod")
         self._scan = Scan()
         self._captures = Captures()
         self._events: deque[events.Event] = deque()
@@ -109,7 +109,7 @@ class Engine:
         self.stores.resting.keepers.append(self.goals.workspaces)
         self._placing = Placing(loop, self.stores, self.watching, self._hear)
         self._starting = Starting(
-            self.stores, self.spawner, self._captures, self.jobservers, Environments(commands, owner.socket), self.feed
+            self.stores, self.spawner, self._captures, self.jobservers, Environments(commands, owner.socket)
         )
         self._on_end: dict[Session, Callable[[], None]] = {}
         self._letting_go: TimerHandle | None = None
@@ -155,6 +155,7 @@ class Engine:
     def run_around(self, pid: int) -> Run | None:
         """The running job that a process descends from: how a call that has lost its token (`env -i`) is known."""
         # Once a script has been reaped its pid may be anybody's, and what it left behind descends from it no more.
+        self.spawner.settle()
         runs = {run.process.pid: run for run in self.runs.values() if run.process and run.process.status is None}
         while runs and pid > 1:
             if pid in runs:
@@ -244,6 +245,7 @@ class Engine:
         """An order was carried out in part, so nothing here can be trusted: end. What was recorded is in the stores."""
         self.is_broken = True
         self._events.clear()
+        self.spawner.settle()
         for run in self.runs.values():
             if run.process is not None:
                 run.process.signal_group(signal.SIGTERM)
@@ -439,6 +441,7 @@ class Engine:
                 run.starter.release(run)
                 self.post(events.StartFailed(run.job, "given up before it had the terminal"))
             return
+        self.spawner.settle()
         run.search_begins()
         try:
             marks = Marks(run.token, process.completion_id.inode, process.spared, run.since)

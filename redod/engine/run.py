@@ -94,6 +94,13 @@ class Run:
         """Its script has ended, and processes that it has started keep the target from being done."""
         return self.ended is not None and not self.job.pipe_closed
 
+    def started(self) -> None:
+        self.log.runs_as(self.pid)
+        telling.job_started(self._engine.feed, self.job, self)
+
+    def not_started(self, text: str) -> None:
+        self._engine.post(events.StartFailed(self.job, text))
+
     def exited(self, status: int) -> None:
         job = self.job
         self._has_exited = True

@@ -6,12 +6,10 @@ Which job is to start the core has decided. What becomes of it is told to its `R
 import errno
 import os
 import time
-from contextlib import suppress
 
 from redod.core import events
 from redod.core.model import Job
 from redod.core.paths import name_of, relative
-from redod.engine import telling
 from redod.engine.client import Client, Direct, OnConsole, Wishes
 from redod.engine.environment import Environments, Identity
 from redod.engine.run import Run
@@ -23,23 +21,19 @@ from redod.jobs.command import SAY_FIRST, CommandError, dofile_command
 from redod.jobs.process import Order, Spawner, SpawnError
 from redod.jobserver.jobservers import Jobservers
 from redod.jobserver.makeflags import with_jobserver
-from redod.trace.feed import Feed
 
 
 class Starting:
     """What it uses is the engine's."""
 
     def __init__(
-        self, stores: Stores, spawner: Spawner, captures: Captures, jobservers: Jobservers, environments: Environments,
-        feed: Feed,
-    ) -> None:  # fmt: skip
+        self, stores: Stores, spawner: Spawner, captures: Captures, jobservers: Jobservers, environments: Environments
+    ) -> None:
         self._stores = stores
         self._spawner = spawner
         self._captures = captures
         self._jobservers = jobservers
         self._environments = environments
-        self._feed = feed
-        self._nice = os.getpriority(os.PRIO_PROCESS, 0)
 
     def begin(self, run: Run, home: OpenWorkspace) -> events.Event:
         """Start the script."""
@@ -56,7 +50,8 @@ class Starting:
             remedy = "; raise the limit (ulimit -n of the server)" if is_lack else ""
             text = f"cannot make a file for its output in {os.fsdecode(home.directory)}: {error.strerror}{remedy}"
             return events.StartFailed(job, text)
-        telling.job_started(self._feed, job, run)
+        if run.pid or isinstance(run.starter, OnConsole):
+            run.started()
         return events.JobStarted(job, before, started)
 
     def set_conditions(self, run: Run, wishes: Wishes, home: OpenWorkspace) -> None:
@@ -93,20 +88,12 @@ class Starting:
             match run.starter:
                 case None:
                     run.process = self._spawner.start(order, run)
-                    run.log.runs_as(run.process.pid)
                 case Direct(stderr, line):
                     argv = (*SAY_FIRST, line(run), *order.argv)
                     run.process = self._spawner.start(order._replace(argv=argv, stderr_fd=stderr), run)
-                    run.log.runs_as(run.process.pid)
                 case OnConsole(_, _, start):
                     # The client's child, and as nice as that.
                     run.process = start(order, run)
-                    return
-            nice = run.client.setting.nice
-            if nice != self._nice:
-                # Less nice than we are it can only be made by root.
-                with suppress(PermissionError, ProcessLookupError):
-                    os.setpriority(os.PRIO_PGRP, run.process.pid, nice)
         finally:
             os.close(capture.script)
 
@@ -123,4 +110,4 @@ class Starting:
             environment[b"MAKEFLAGS"] = with_jobserver(flags, job.pool.size, jobserver)
         if run.starter is not None:
             environment[b"REDO_LOG"] = b"0"
-        return Order(argv, dofile.directory, environment, setting.umask, stdout, setting.limits)
+        return Order(argv, dofile.directory, environment, setting.umask, stdout, setting.limits, nice=setting.nice)

@@ -41,17 +41,21 @@ class Limiter:
         self._own: Limits = tuple(resource.getrlimit(number) for number in range(_COUNT))
         self._last: tuple[Limits, Changes] = ((), ())
 
+    def needed(self, wanted: Limits) -> Changes:
+        """What has to be set where a job's own process does that."""
+        if not wanted:
+            return ()
+        if self._last[0] != wanted:
+            self._last = (wanted, changes(wanted, self._own))
+        return self._last[1]
+
     def plan(self, wanted: Limits, highest_fd: int) -> tuple[Changes, Changes]:
         """What has to be set: (to be imposed behind the gate, to be lent around the spawn); one of them at most.
 
         `highest_fd`: a descriptor just opened. Since the lowest free number is given, it tells whether a lowered
         NOFILE leaves the server room to open more.
         """
-        if not wanted:
-            return (), ()
-        if self._last[0] != wanted:
-            self._last = (wanted, changes(wanted, self._own))
-        needed = self._last[1]
+        needed = self.needed(wanted)
         if all(self._can_lend(limit, highest_fd) for limit in needed):
             return (), needed
         return needed, ()

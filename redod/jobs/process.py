@@ -8,10 +8,12 @@ import errno
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from resource import struct_rusage
 from typing import NamedTuple, Protocol
 
+from redod.jobs.launcher import Answer, Launcher, encode
 from redod.jobs.limits import GATE, Changes, Limiter, Limits
 from redod.jobs.programs import Programs
 from redod.readers import Readers
@@ -39,6 +41,12 @@ class Listener(Protocol):
 
     def pipe_closed(self) -> None:
         """The last holder of the completion pipe has closed it."""
+
+    def started(self) -> None:
+        """The script has been started; where that is known only later than `Spawner.start` returns."""
+
+    def not_started(self, text: str) -> None:
+        """It could not be started, as a SpawnError says. Nothing more is told."""
 
     def printed(self, data: bytes) -> None:
         """Somebody wrote this to the job's standard error. At most 65,536 bytes, never empty."""
@@ -69,13 +77,19 @@ class Order(NamedTuple):
     limits: Limits = ()
     stderr_fd: int = -1
     """Where standard error goes straight; -1: to the listener."""
+    nice: int = 0
+    """See nice(2)."""
 
 
 class Spawner:
-    """Starts jobs. Make it after the server has raised its own limits, since it remembers them."""
+    """Starts jobs. Make it after the server has raised its own limits, since it remembers them.
 
-    def __init__(self, readers: Readers) -> None:
+    `launcher`: the command that starts scripts for the server, if it can; without one it does so itself.
+    """
+
+    def __init__(self, readers: Readers, launcher: bytes = b"") -> None:
         self._readers = readers
+        self._nice = os.getpriority(os.PRIO_PROCESS, 0)
         self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self._home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._limiter = Limiter()
@@ -85,14 +99,25 @@ class Spawner:
         self.children: set[int] = set()
         """The pids of what was started here and is not reaped yet (see `redod.jobs.reaper`)."""
         self._programs = Programs()
+        self._launcher: Launcher | None = None
+        if launcher:
+            with suppress(OSError):
+                self._launcher = Launcher(readers, launcher, self.children)
+
+    def settle(self) -> None:
+        """Return when all that was started has its pid: for whoever looks for processes."""
+        if self._launcher is not None:
+            self._launcher.settle()
 
     def close(self) -> None:
         """Close what all jobs share. Jobs that run are not touched."""
+        if self._launcher is not None:
+            self._launcher.close()
         os.close(self._null)
         os.close(self._home)
 
     def start(self, order: Order, listener: Listener) -> "JobProcess":
-        """Start a job; returns when its program has been executed.
+        """Start a job. Where its `pid` is NOBODY, its start is under way, and the listener is told of it.
 
         Raises SpawnError. The caller keeps its own `stdout_fd`.
         """
@@ -101,6 +126,9 @@ class Spawner:
         except OSError as problem:
             raise SpawnError(_explain(problem, order)) from problem
         try:
+            process = self._launch(order, ends, listener)
+            if process is not None:
+                return process
             pid = self._execute(order, ends)
             pidfd = self._pidfd(pid)
         except (OSError, ValueError) as problem:
@@ -110,14 +138,55 @@ class Spawner:
         finally:
             os.close(ends.held)
             os.close(ends.printing)
+        process = self._process(pid, order, ends, listener)
+        process.watch(pidfd, self.children)
+        return process
+
+    def _process(self, pid: int, order: Order, ends: "_Ends", listener: Listener) -> "JobProcess":
         if order.stderr_fd < 0:
             stderr, stderr_id = ends.stderr, identity(ends.stderr)
         else:
             os.close(ends.stderr)
             stderr, stderr_id = -1, identity(order.stderr_fd)
-        process = JobProcess(self._readers, listener, pid, ends.completion, stderr, stderr_id)
-        process.watch(pidfd, self.children)
-        return process
+        return JobProcess(self._readers, listener, pid, ends.completion, stderr, stderr_id)
+
+    def _launch(self, order: Order, ends: "_Ends", listener: Listener) -> "JobProcess | None":
+        """Have the launcher start it, if there is one that can."""
+        if self._launcher is None:
+            return None
+        argv, env = order.argv, order.env
+        try:
+            program = self._programs.find(argv[0], env)
+        except FileNotFoundError:
+            return None
+        if not program.startswith(b"/"):
+            # It was found from where we are; the launcher looks for it where the script is to run.
+            program = b""
+        limits = self._limiter.needed(order.limits)
+        message = encode(program, order.cwd, argv, env, order.umask, order.nice, limits)
+        printing = ends.printing if order.stderr_fd < 0 else order.stderr_fd
+        files = (order.stdout_fd, printing, ends.held)
+        starting: list[JobProcess] = []
+        if not self._launcher.launch(message, files, lambda answer: self._launched(starting[0], order, answer)):
+            return None
+        starting.append(self._process(NOBODY, order, ends, listener))
+        return starting[0]
+
+    def _launched(self, process: "JobProcess", order: Order, answer: Answer) -> None:
+        pid, number, in_cwd = answer
+        if number:
+            if pid:
+                os.waitpid(pid, 0)
+            self._programs.forget()
+            process.fail(_explain(OSError(number, os.strerror(number), order.cwd if in_cwd else None), order))
+            return
+        self.children.add(pid)
+        try:
+            pidfd = self._pidfd(pid)
+        except OSError as problem:
+            process.fail(_explain(problem, order))
+        else:
+            process.begin(pid, pidfd, self.children)
 
     def _execute(self, order: Order, ends: "_Ends") -> int:
         imposed, lent = self._limiter.plan(order.limits, max(ends))
@@ -165,6 +234,10 @@ class Spawner:
                 os.umask(self._umask)
             os.fchdir(self._home)
         self.children.add(pid)
+        if order.nice != self._nice:
+            # Less nice than we are it can only be made by root.
+            with suppress(PermissionError, ProcessLookupError):
+                os.setpriority(os.PRIO_PGRP, pid, order.nice)
         return pid
 
     def _pidfd(self, pid: int) -> int:
@@ -179,6 +252,11 @@ class Spawner:
         os.killpg(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         self.children.discard(pid)
+
+
+NOBODY = -1
+"""The pid of a job that is being started."""
+_NOT_STARTED = 127
 
 
 class JobProcess:
@@ -227,6 +305,24 @@ class JobProcess:
         """Whoever has this pipe open holds it; NOWHERE: nobody does."""
         return identity(self._completion) if self._completion >= 0 else NOWHERE
 
+    def begin(self, pid: int, pidfd: int, children: set[int]) -> None:
+        """It has been started."""
+        self.pid = pid
+        self.watch(pidfd, children)
+        if self._listener is not None:
+            self._listener.started()
+        else:
+            # Given up meanwhile.
+            self.signal_group(signal.SIGKILL)
+
+    def fail(self, text: str) -> None:
+        """It could not be started."""
+        listener, self._listener, self.status = self._listener, None, _NOT_STARTED
+        self._close_completion()
+        self._discard_stderr()
+        if listener is not None:
+            listener.not_started(text)
+
     def watch(self, pidfd: int, children: set[int]) -> None:
         """It is a child of ours, in `children` until it is reaped; takes over `pidfd`."""
         self._readers.add(pidfd, partial(self._on_exit, pidfd, children))
@@ -247,7 +343,7 @@ class JobProcess:
 
         Once the script has been reaped its pid may belong to somebody else, so nothing is sent then.
         """
-        if self.status is not None:
+        if self.status is not None or self.pid == NOBODY:
             return False
         try:
             os.killpg(self.pid, number)

@@ -9,7 +9,7 @@ import ctypes
 import os
 import signal
 from asyncio import AbstractEventLoop
-from collections.abc import Set
+from collections.abc import Callable, Set
 from contextlib import suppress
 
 PAUSE = 0.2
@@ -21,11 +21,14 @@ _SIGSET_SIZE = 128
 
 
 class Reaper:
-    """Make it before any other thread starts: SIGCHLD must be blocked in all of them. `own`: pids that others reap."""
+    """Make it before any other thread starts: SIGCHLD must be blocked in all of them. `own`: pids that others reap.
+    `settle` is called before they are looked at, and has all of them there.
+    """
 
-    def __init__(self, loop: AbstractEventLoop, own: Set[int]) -> None:
+    def __init__(self, loop: AbstractEventLoop, own: Set[int], settle: Callable[[], None]) -> None:
         self._loop = loop
         self._own = own
+        self._settle = settle
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
         self._signals = _signal_descriptor(signal.SIGCHLD)
         loop.add_reader(self._signals, self._ended)
@@ -47,6 +50,7 @@ class Reaper:
         with suppress(BlockingIOError):
             os.read(self._signals, 1024)
         self._loop.add_reader(self._signals, self._ended)
+        self._settle()
         try:
             while (child := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
                 if child.si_pid in self._own:

@@ -26,6 +26,12 @@ class Deaf:
         self.ended = asyncio.Event()
         self.closed = asyncio.Event()
 
+    def started(self) -> None:
+        pass
+
+    def not_started(self, text: str) -> None:
+        raise AssertionError(text)
+
     def exited(self, status: int) -> None:
         self.ended.set()
 

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import re
 import resource
 import signal
 import weakref
@@ -14,8 +15,9 @@ import pytest
 import uvloop
 
 from redod.jobs.limits import Limits, changes
-from redod.jobs.process import JobProcess, Order, Spawner, SpawnError
+from redod.jobs.process import NOBODY, JobProcess, Order, Spawner, SpawnError
 from redod.readers import Readers
+from tests.client.conftest import COMPILER, compile_client
 
 CLOSE_ALL = b"for f in /proc/self/fd/*; do f=${f##*/}; (( f > 2 )) && exec {f}>&-; done; "
 ENV = {b"PATH": b"/usr/bin:/bin"}
@@ -28,7 +30,15 @@ class Recorder:
     def __init__(self) -> None:
         self.story: list[str] = []
         self.output = b""
+        self.refusal = ""
         self._told = asyncio.Event()
+
+    def started(self) -> None:
+        self._tell("started")
+
+    def not_started(self, text: str) -> None:
+        self.refusal = text
+        self._tell("not started")
 
     def exited(self, status: int) -> None:
         self._tell(f"exited {status}")
@@ -55,15 +65,15 @@ class Recorder:
 
     @property
     def facts(self) -> list[str]:
-        return [told for told in self.story if told != "printed"]
+        return [told for told in self.story if told not in ("started", "printed")]
 
 
 class Shop:
     """A spawner and a capture file for one test."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, launcher: bytes = b"") -> None:
         self.directory = directory
-        self.spawner = Spawner(Readers(asyncio.get_running_loop()))
+        self.spawner = Spawner(Readers(asyncio.get_running_loop()), launcher)
         self.stdout = os.open(directory, os.O_TMPFILE | os.O_RDWR)
         os.mkfifo(directory / "go")
         self._go = os.open(directory / "go", os.O_RDWR)
@@ -79,10 +89,29 @@ class Shop:
         recorder = Recorder()
         return self.spawner.start(self.order(b"sh", b"-c", script, limits=limits), recorder), recorder
 
+    async def launcher_begins(self) -> None:
+        """Return when it starts the scripts."""
+        while True:
+            job, recorder = self.start(b"exit 0")
+            was_launched = job.pid == NOBODY
+            await recorder.over()
+            if was_launched:
+                return
+
     async def run(self, script: bytes, limits: Limits = ()) -> Recorder:
         _, recorder = self.start(script, limits)
         await recorder.over()
         return recorder
+
+    async def refusal(self, order: Order) -> str:
+        """Why this cannot be started."""
+        recorder = Recorder()
+        try:
+            self.spawner.start(order, recorder)
+        except SpawnError as error:
+            return str(error)
+        await recorder.until(lambda: bool(recorder.refusal))
+        return recorder.refusal
 
     @property
     def written(self) -> bytes:
@@ -104,12 +133,23 @@ async def one_turn() -> None:
 Run = Callable[[Callable[[Shop], Awaitable[None]]], None]
 
 
-@pytest.fixture(params=["asyncio", "uvloop"])
+@pytest.fixture(scope="module")
+def redod(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command that starts scripts for the server."""
+    path = tmp_path_factory.mktemp("bin") / "redod"
+    compile_client(path)
+    return path
+
+
+@pytest.fixture(params=["asyncio", "uvloop", *(["launcher"] if COMPILER else [])])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
     """Runs a test's coroutine with a shop, and sees to it that no descriptor is left open."""
+    launcher = bytes(request.getfixturevalue("redod")) if request.param == "launcher" else b""
 
     async def with_shop(test: Callable[[Shop], Awaitable[None]]) -> None:
-        shop = Shop(tmp_path)
+        shop = Shop(tmp_path, launcher)
+        if launcher:
+            await shop.launcher_begins()
         # What other tests have left must not be closed in the midst of this one.
         gc.collect()
         before = len(os.listdir("/proc/self/fd"))
@@ -324,15 +364,21 @@ def test_a_program_that_has_gone_is_looked_for_in_the_rest_of_the_path(run: Run)
         ((b"/dev/null",), b"/", ENV, "may not be executed"),
         ((b"/bin/true",), b"/no/such/place", ENV, "/no/such/place does not exist"),
         ((b"/bin/true", b"x" * (1 << 18)), b"/", ENV, "too long"),
-        ((b"/bin/true",), b"/", {b"A=B": b"c"}, "environment"),
     ],
 )
 def test_what_cannot_be_started_says_why(
     run: Run, argv: tuple[bytes, ...], cwd: bytes, env: dict[bytes, bytes], text: str
 ) -> None:
     async def test(shop: Shop) -> None:
-        with pytest.raises(SpawnError, match=text):
-            shop.spawner.start(Order(argv, cwd, env, 0o22, shop.stdout), Recorder())
+        assert re.search(text, await shop.refusal(Order(argv, cwd, env, 0o22, shop.stdout)))
+
+    run(test)
+
+
+@pytest.mark.parametrize("run", ["asyncio"], indirect=True)
+def test_an_environment_that_cannot_be_is_an_error_that_says_so(run: Run) -> None:
+    async def test(shop: Shop) -> None:
+        assert "environment" in await shop.refusal(Order((b"/bin/true",), b"/", {b"A=B": b"c"}, 0o22, shop.stdout))
 
     run(test)
 
@@ -372,8 +418,7 @@ def test_a_process_that_cannot_be_watched_is_not_left_behind(run: Run, monkeypat
 
         started: list[int] = []
         monkeypatch.setattr(os, "pidfd_open", refuse)
-        with pytest.raises(SpawnError):
-            await shop.run(b"tail -f /dev/null")
+        assert "descriptors" in await shop.refusal(shop.order(b"tail", b"-f", b"/dev/null"))
         with pytest.raises(ProcessLookupError):
             os.kill(started[0], 0)
 
@@ -430,9 +475,56 @@ def test_hard_limits_above_the_servers_are_not_asked_for() -> None:
 def test_the_group_can_be_signalled_until_the_script_is_reaped(run: Run) -> None:
     async def test(shop: Shop) -> None:
         job, recorder = shop.start(b"exec tail -f /dev/null")
+        shop.spawner.settle()
         assert job.signal_group(signal.SIGTERM)
         await recorder.over()
         assert "exited -15" in recorder.facts
         assert not job.signal_group(signal.SIGTERM)
 
     run(test)
+
+
+@pytest.mark.skipif(not COMPILER, reason="the client in Python starts no scripts for the server")
+@pytest.mark.parametrize("run", ["launcher"], indirect=True)
+class TestLauncher:
+    """What starts scripts for the server."""
+
+    def test_a_launcher_that_was_killed_costs_what_it_was_asked_for_and_no_more(self, run: Run) -> None:
+        async def test(shop: Shop) -> None:
+            (launcher,) = shop.spawner.children
+            os.kill(launcher, signal.SIGSTOP)
+            asked = [shop.start(b"exit 3")[1] for _ in range(3)]
+            os.kill(launcher, signal.SIGKILL)
+            for recorder in asked:
+                await recorder.until(lambda told=recorder: bool(told.refusal))
+            job, recorder = shop.start(b"exit 4")
+            assert job.pid != NOBODY
+            await recorder.over()
+            assert "exited 4" in recorder.facts
+            assert not shop.spawner.children
+            # In place of the socket to it.
+            os.dup(shop.stdout)
+
+        run(test)
+
+    def test_what_was_given_up_before_it_had_begun_is_killed(self, run: Run) -> None:
+        async def test(shop: Shop) -> None:
+            job, recorder = shop.start(b"exec tail -f /dev/null")
+            job.let_go()
+            assert job.pid == NOBODY
+            async with asyncio.timeout(SECONDS):
+                while job.status is None:
+                    await one_turn()
+            assert (job.status, recorder.story) == (-signal.SIGKILL, [])
+
+        run(test)
+
+    def test_large_orders_are_carried_out_too(self, run: Run) -> None:
+        async def test(shop: Shop) -> None:
+            env = {**ENV, b"A": bytes(1 << 16).replace(b"\0", b"a")}
+            recorder = Recorder()
+            shop.spawner.start(Order((b"sh", b"-c", b"echo ${#A}"), b"/", env, 0o22, shop.stdout), recorder)
+            await recorder.over()
+            assert shop.written == b"65536\n"
+
+        run(test)

@@ -1,0 +1,161 @@
+/*
+ * `redod launch`, which the server starts for itself: starts scripts on its order. Whoever starts a program waits until that
+ * has been executed, which on busy processors takes a millisecond or more; here that holds up nobody but the next script.
+ * The scripts are the server's children, not ours (CLONE_PARENT), so all that follows is as if it had started them.
+ *
+ * The order and the answer are redod/jobs/launcher.py's. It does not know why a script is run.
+ */
+
+#include "client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ORDERS = 3 };         /* the socket */
+enum { LOWEST_PIPE = 50 };   /* the completion pipe never clashes with a script's own descriptors */
+enum { LARGEST = 1 << 16 };  /* bytes of an order; the server starts larger ones itself */
+enum { HEAD_SIZE = 20, LIMIT_SIZE = 20, ANSWER_SIZE = 12, FILES = 3, STACK_SIZE = 1 << 16 };
+
+struct script {
+    const unsigned char *head;
+    const char *program, *cwd;
+    char **argv, **environment;
+    const int *files; /* standard output, standard error, completion pipe */
+    int error;
+    bool in_cwd;
+};
+
+static uint64_t get_long(const unsigned char *place)
+{
+    return (uint64_t)get(place) << 32 | get(place + 4);
+}
+
+static int set_limits(const unsigned char *head)
+{
+    const unsigned char *limit = head + HEAD_SIZE;
+
+    for (uint32_t left = get(head + 16); left; left--, limit += LIMIT_SIZE) {
+        struct rlimit values = {.rlim_cur = get_long(limit + 4), .rlim_max = get_long(limit + 12)};
+
+        if (setrlimit((int)get(limit), &values) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* In the child, which has our memory until it executes; we wait for that. */
+static int become_script(void *given)
+{
+    struct script *script = given;
+
+    setpgid(0, 0);
+    if (dup2(script->files[0], 1) < 0 || dup2(script->files[1], 2) < 0 || dup2(script->files[2], LOWEST_PIPE) < 0)
+        goto failed;
+    umask(get(script->head));
+    script->in_cwd = chdir(script->cwd) != 0;
+    if (script->in_cwd)
+        goto failed;
+    /* Less nice than we are it can only be made by root. */
+    setpriority(PRIO_PROCESS, 0, (int)get(script->head + 4));
+    if (set_limits(script->head) != 0)
+        goto failed;
+    execve(script->program, script->argv, script->environment);
+    if (errno == ENOENT || errno == EACCES) {
+        /* Perhaps it is somewhere else now. */
+        environ = script->environment;
+        execvp(script->argv[0], script->argv);
+    }
+failed:
+    script->error = errno;
+    _exit(127);
+}
+
+/* Cuts `count` strings off the text; the list ends with a NULL. */
+static char **cut(char **text, char *end, uint32_t count)
+{
+    char **strings = calloc((size_t)count + 1, sizeof *strings);
+
+    for (uint32_t i = 0; i < count; i++) {
+        char *stop = strings && *text < end ? memchr(*text, 0, (size_t)(end - *text)) : NULL;
+
+        if (!stop)
+            _exit(FAILED);
+        strings[i] = *text;
+        *text = stop + 1;
+    }
+    return strings;
+}
+
+static void start(unsigned char *order, size_t size, const int files[FILES], unsigned char answer[ANSWER_SIZE])
+{
+    static _Alignas(16) char stack[STACK_SIZE];
+    static char *nothing[] = {NULL};
+    char *text = (char *)order + HEAD_SIZE + LIMIT_SIZE * get(order + 16), *end = (char *)order + size;
+    char **places = cut(&text, end, 2), **argv = cut(&text, end, get(order + 8));
+    struct script script = {
+        .head = order,
+        .program = places[0],
+        .cwd = places[1],
+        .argv = argv,
+        .environment = cut(&text, end, get(order + 12)),
+        .files = files,
+    };
+    pid_t pid = clone(become_script, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PARENT | SIGCHLD, &script);
+
+    environ = nothing;
+    put(answer, 4, pid > 0 ? (uint64_t)pid : 0);
+    put(answer + 4, 4, (uint64_t)(pid > 0 ? script.error : errno));
+    put(answer + 8, 4, script.in_cwd);
+    free(places);
+    free(argv);
+    free(script.environment);
+}
+
+/* Returns the order's size; 0: there will be no more. */
+static size_t receive(unsigned char *order, int files[FILES])
+{
+    union {
+        char bytes[CMSG_SPACE(FILES * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec place = {.iov_base = order, .iov_len = LARGEST};
+    struct msghdr message = {
+        .msg_iov = &place, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
+    };
+    const struct cmsghdr *beside;
+    ssize_t size;
+
+    do
+        size = recvmsg(ORDERS, &message, MSG_CMSG_CLOEXEC);
+    while (size < 0 && errno == EINTR);
+    beside = CMSG_FIRSTHDR(&message);
+    if (size < HEAD_SIZE || message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || !beside ||
+        beside->cmsg_len != CMSG_LEN(FILES * sizeof(int)))
+        return 0;
+    memcpy(files, CMSG_DATA(beside), FILES * sizeof(int));
+    return (size_t)size;
+}
+
+void launch(void)
+{
+    static unsigned char order[LARGEST];
+    unsigned char answer[ANSWER_SIZE] = {0};
+    int files[FILES];
+    size_t size;
+
+    fcntl(ORDERS, F_SETFD, FD_CLOEXEC);
+    /* The first says that we are here. */
+    while (send(ORDERS, answer, sizeof answer, MSG_NOSIGNAL) == sizeof answer && (size = receive(order, files)) > 0) {
+        start(order, size, files, answer);
+        for (int i = 0; i < FILES; i++)
+            close(files[i]);
+    }
+    _exit(0);
+}
