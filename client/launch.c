@@ -21,13 +21,14 @@
 enum { ORDERS = 3 };         /* the socket */
 enum { LOWEST_PIPE = 50 };   /* the completion pipe never clashes with a script's own descriptors */
 enum { LARGEST = 1 << 16 };  /* bytes of an order; the server starts larger ones itself */
-enum { HEAD_SIZE = 20, LIMIT_SIZE = 20, ANSWER_SIZE = 12, FILES = 3, STACK_SIZE = 1 << 16 };
+enum { HEAD_SIZE = 24, LIMIT_SIZE = 20, NUMBER_SIZE = 4, ANSWER_SIZE = 12, STACK_SIZE = 1 << 16 };
+enum { FILES = 3, FILES_MAX = 16 }; /* standard output, standard error, completion pipe; then what is inherited */
 
 struct script {
     const unsigned char *head;
     const char *program, *cwd;
     char **argv, **environment;
-    const int *files; /* standard output, standard error, completion pipe */
+    const int *files;
     int error;
     bool in_cwd;
 };
@@ -50,13 +51,26 @@ static int set_limits(const unsigned char *head)
     return 0;
 }
 
+/* The first are its own; the others keep the numbers that they have in the server, high ones. */
+static int place_files(const unsigned char *head, const int *files)
+{
+    const unsigned char *number = head + HEAD_SIZE + LIMIT_SIZE * get(head + 16);
+
+    if (dup2(files[0], 1) < 0 || dup2(files[1], 2) < 0 || dup2(files[2], LOWEST_PIPE) < 0)
+        return -1;
+    for (uint32_t i = 0; i < get(head + 20); i++)
+        if (dup2(files[FILES + i], (int)get(number + NUMBER_SIZE * i)) < 0)
+            return -1;
+    return 0;
+}
+
 /* In the child, which has our memory until it executes; we wait for that. */
 static int become_script(void *given)
 {
     struct script *script = given;
 
     setpgid(0, 0);
-    if (dup2(script->files[0], 1) < 0 || dup2(script->files[1], 2) < 0 || dup2(script->files[2], LOWEST_PIPE) < 0)
+    if (place_files(script->head, script->files) != 0)
         goto failed;
     umask(get(script->head));
     script->in_cwd = chdir(script->cwd) != 0;
@@ -93,11 +107,12 @@ static char **cut(char **text, char *end, uint32_t count)
     return strings;
 }
 
-static void start(unsigned char *order, size_t size, const int files[FILES], unsigned char answer[ANSWER_SIZE])
+static void start(unsigned char *order, size_t size, const int *files, unsigned char answer[ANSWER_SIZE])
 {
     static _Alignas(16) char stack[STACK_SIZE];
     static char *nothing[] = {NULL};
-    char *text = (char *)order + HEAD_SIZE + LIMIT_SIZE * get(order + 16), *end = (char *)order + size;
+    char *text = (char *)order + HEAD_SIZE + LIMIT_SIZE * get(order + 16) + NUMBER_SIZE * get(order + 20);
+    char *end = (char *)order + size;
     char **places = cut(&text, end, 2), **argv = cut(&text, end, get(order + 8));
     struct script script = {
         .head = order,
@@ -119,10 +134,10 @@ static void start(unsigned char *order, size_t size, const int files[FILES], uns
 }
 
 /* Returns the order's size; 0: there will be no more. */
-static size_t receive(unsigned char *order, int files[FILES])
+static size_t receive(unsigned char *order, int files[FILES_MAX])
 {
     union {
-        char bytes[CMSG_SPACE(FILES * sizeof(int))];
+        char bytes[CMSG_SPACE(FILES_MAX * sizeof(int))];
         struct cmsghdr align;
     } control;
     struct iovec place = {.iov_base = order, .iov_len = LARGEST};
@@ -137,9 +152,9 @@ static size_t receive(unsigned char *order, int files[FILES])
     while (size < 0 && errno == EINTR);
     beside = CMSG_FIRSTHDR(&message);
     if (size < HEAD_SIZE || message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || !beside ||
-        beside->cmsg_len != CMSG_LEN(FILES * sizeof(int)))
+        beside->cmsg_len != CMSG_LEN((FILES + get(order + 20)) * sizeof(int)))
         return 0;
-    memcpy(files, CMSG_DATA(beside), FILES * sizeof(int));
+    memcpy(files, CMSG_DATA(beside), (FILES + get(order + 20)) * sizeof(int));
     return (size_t)size;
 }
 
@@ -147,14 +162,14 @@ void launch(void)
 {
     static unsigned char order[LARGEST];
     unsigned char answer[ANSWER_SIZE] = {0};
-    int files[FILES];
+    int files[FILES_MAX];
     size_t size;
 
     fcntl(ORDERS, F_SETFD, FD_CLOEXEC);
     /* The first says that we are here. */
     while (send(ORDERS, answer, sizeof answer, MSG_NOSIGNAL) == sizeof answer && (size = receive(order, files)) > 0) {
         start(order, size, files, answer);
-        for (int i = 0; i < FILES; i++)
+        for (uint32_t i = 0; i < FILES + get(order + 20); i++)
             close(files[i]);
     }
     _exit(0);

@@ -110,4 +110,13 @@ class Starting:
             environment[b"MAKEFLAGS"] = with_jobserver(flags, job.pool.size, jobserver)
         if run.starter is not None:
             environment[b"REDO_LOG"] = b"0"
-        return Order(argv, dofile.directory, environment, setting.umask, stdout, setting.limits, nice=setting.nice)
+        return Order(
+            argv,
+            dofile.directory,
+            environment,
+            setting.umask,
+            stdout,
+            setting.limits,
+            nice=setting.nice,
+            inherited=self._jobservers.shown,
+        )

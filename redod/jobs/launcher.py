@@ -5,9 +5,10 @@ longer than all else that the server does for a script, and everybody who asks i
 scripts are the server's own children all the same. It owns the launcher's process and the socket to it; what a script
 is, and what its start means, it does not know.
 
-An order is one message: the head, the limits, then strings with a NUL each, which are the program, the directory, the
-arguments and the environment; beside it three descriptors, for standard output, standard error and the completion
-pipe. Each is answered, in their order: a pid, an errno, and whether it was the directory's. Numbers are big-endian.
+An order is one message: the head, the limits, the numbers of what is inherited, then strings with a NUL each, which are
+the program, the directory, the arguments and the environment; beside it the descriptors for standard output, standard
+error and the completion pipe, and those that are inherited. Each is answered, in their order: a pid, an errno, and
+whether it was the directory's. Numbers are big-endian.
 """
 
 import errno
@@ -24,9 +25,10 @@ from typing import NamedTuple
 from redod.jobs.limits import Changes
 from redod.readers import Readers
 
-_HEAD = Struct(">5I")
-"""umask, niceness, how many arguments, variables and limits."""
+_HEAD = Struct(">6I")
+"""umask, niceness, how many arguments, variables, limits, and descriptors that are inherited."""
 _LIMIT = Struct(">IQQ")
+_NUMBER = Struct(">I")
 _ANSWER = Struct(">3I")
 _LARGEST = 1 << 16
 _ORDERS = 3
@@ -66,7 +68,7 @@ class Launcher:
         children.add(self._pid)
         readers.add(self._socket.fileno(), self.read)
 
-    def launch(self, order: bytes, files: tuple[int, int, int], told: Callable[[Answer], None]) -> bool:
+    def launch(self, order: bytes, files: Sequence[int], told: Callable[[Answer], None]) -> bool:
         """Start a script, and call `told` when that has been done or has failed. False where it must be started
         otherwise. The files stay the caller's.
         """
@@ -120,11 +122,12 @@ class Launcher:
 
 def encode(
     program: bytes, cwd: bytes, argv: Sequence[bytes], env: Mapping[bytes, bytes], umask: int, nice: int,
-    limits: Changes,
+    limits: Changes, inherited: Sequence[int],
 ) -> bytes:  # fmt: skip
     """An order."""
-    head = _HEAD.pack(umask, nice & 0xFFFFFFFF, len(argv), len(env), len(limits))
+    head = _HEAD.pack(umask, nice & 0xFFFFFFFF, len(argv), len(env), len(limits), len(inherited))
     values = b"".join([_LIMIT.pack(number, soft & _ALL, hard & _ALL) for number, soft, hard in limits])
+    values += b"".join([_NUMBER.pack(number) for number in inherited])
     strings = [program, cwd, *argv, *[name + b"=" + value for name, value in env.items()], b""]
     return head + values + b"\0".join(strings)
 

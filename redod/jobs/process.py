@@ -79,6 +79,8 @@ class Order(NamedTuple):
     """Where standard error goes straight; -1: to the listener."""
     nice: int = 0
     """See nice(2)."""
+    inherited: tuple[int, ...] = ()
+    """Inheritable descriptors of the server, at high numbers, which it finds under these."""
 
 
 class Spawner:
@@ -163,9 +165,9 @@ class Spawner:
             # It was found from where we are; the launcher looks for it where the script is to run.
             program = b""
         limits = self._limiter.needed(order.limits)
-        message = encode(program, order.cwd, argv, env, order.umask, order.nice, limits)
+        message = encode(program, order.cwd, argv, env, order.umask, order.nice, limits, order.inherited)
         printing = ends.printing if order.stderr_fd < 0 else order.stderr_fd
-        files = (order.stdout_fd, printing, ends.held)
+        files = (order.stdout_fd, printing, ends.held, *order.inherited)
         starting: list[JobProcess] = []
         if not self._launcher.launch(message, files, lambda answer: self._launched(starting[0], order, answer)):
             return None

@@ -29,8 +29,8 @@ class Jobservers:
         self._kept: set[Pool] = set()
         self._watched: set[Pool] = set()
         self._count = 0
-        self._shown: tuple[int, ...] = ()
-        """The descriptors that a process started now would inherit."""
+        self.shown: tuple[int, ...] = ()
+        """The descriptors that a process started now inherits."""
 
     def keep(self, pool: Pool) -> None:
         """Many sessions will use this pool."""
@@ -99,8 +99,8 @@ class Jobservers:
         pipe = self._pipes.pop(pool, None)
         if pipe is not None:
             self._stop_watching(pool, pipe)
-            if self._shown == pipe.ends:
-                self._shown = ()
+            if self.shown == pipe.ends:
+                self.shown = ()
             pipe.close()
 
     def close_all(self) -> None:
@@ -123,13 +123,13 @@ class Jobservers:
         return b"" if _AWKWARD.intersection(path) else path
 
     def _inherit(self, ends: tuple[int, ...]) -> None:
-        if ends == self._shown:
+        if ends == self.shown:
             return
-        for number in self._shown:
+        for number in self.shown:
             os.set_inheritable(number, False)
         for number in ends:
             os.set_inheritable(number, True)
-        self._shown = ends
+        self.shown = ends
 
     def _readable(self, pool: Pool, pipe: Pipe, offer: Callable[[], None]) -> None:
         self._stop_watching(pool, pipe)

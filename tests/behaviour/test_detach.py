@@ -1,10 +1,11 @@
 """redo-detach in a dofile: the target is done when its script is, and the process lives on."""
 
 import os
+import time
 from pathlib import Path
 
 from tests.behaviour.events import Fifo, Watched, finish
-from tests.behaviour.project import Project
+from tests.behaviour.project import PATIENCE, Project
 from tests.client.test_detach import Manager
 
 WHO = "sh -c 'echo $$ >pids; exec sleep 1000'"
@@ -69,7 +70,10 @@ def test_where_systemd_has_a_manager_for_the_user_the_process_gets_a_scope(proje
     service = Watched(int(project.read("pid")))
     own = os.path.realpath(project.bindir / "redo-detach")
     assert project.read("called") == f"--user --scope --quiet --collect -- {own} --in-scope sleep 1000\n"
-    assert sorted(os.listdir(f"/proc/{service.pid}/fd")) == ["0", "1", "2"]
+    deadline = time.monotonic() + PATIENCE
+    while sorted(os.listdir(f"/proc/{service.pid}/fd")) != ["0", "1", "2"]:
+        # At first it opens its libraries.
+        assert time.monotonic() < deadline
     service.kill()
 
 
