@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import uvloop
 
-from redod.jobs.process import Order, Spawner
+from redod.jobs.spawner import Order, Spawner
 from redod.readers import Readers
 
 PROGRAM = b"/bin/true"

@@ -7,7 +7,8 @@ from redod.config.model import Background
 from redod.core.model import Job
 from redod.jobs.command import Flags
 from redod.jobs.limits import Limits
-from redod.jobs.process import JobProcess, Order
+from redod.jobs.process import JobProcess
+from redod.jobs.spawner import Order
 from redod.logs.joblog import JobLog
 
 if TYPE_CHECKING:

@@ -48,8 +48,8 @@ from redod.files.outputs import OutputError
 from redod.jobs.ending import Marks, end
 from redod.jobs.holders import read_process
 from redod.jobs.leftovers import end_leftovers
-from redod.jobs.process import Spawner
 from redod.jobs.scan import Scan
+from redod.jobs.spawner import Spawner
 from redod.jobserver.jobservers import Jobservers
 from redod.jobserver.pipe import Pipe
 from redod.readers import Readers

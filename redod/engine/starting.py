@@ -18,7 +18,7 @@ from redod.errors import RedodError
 from redod.files.captures import Captures
 from redod.files.observe import ObserveError, observe
 from redod.jobs.command import SAY_FIRST, CommandError, dofile_command
-from redod.jobs.process import Order, Spawner, SpawnError
+from redod.jobs.spawner import Order, Spawner, SpawnError
 from redod.jobserver.jobservers import Jobservers
 from redod.jobserver.makeflags import with_jobserver
 

@@ -10,7 +10,8 @@ from contextlib import suppress
 from functools import partial
 
 from redod.jobs.holders import read_process
-from redod.jobs.process import JobProcess, Listener, Order, PipeId, SpawnError
+from redod.jobs.process import JobProcess, Listener, PipeId
+from redod.jobs.spawner import Order, SpawnError
 from redod.readers import Readers
 
 NOT_STARTED = 127

@@ -10,7 +10,7 @@ import select
 
 from redod.jobs.ending import Marks, end
 from redod.jobs.holders import Process, environ_of, processes, read_process
-from redod.jobs.process import LOWEST_PIPE
+from redod.jobs.spawner import LOWEST_PIPE
 
 
 async def end_leftovers(server: int, socket: bytes) -> None:

@@ -11,8 +11,9 @@ import uvloop
 
 from redod.jobs.ending import Group, Marks, end, find_processes
 from redod.jobs.holders import Process, read_process
-from redod.jobs.process import JobProcess, Order, Spawner
+from redod.jobs.process import JobProcess
 from redod.jobs.scan import look
+from redod.jobs.spawner import Order, Spawner
 from redod.readers import Readers
 
 TOKEN = b"8b1f0c7c-of-this-test-%d" % os.getpid()

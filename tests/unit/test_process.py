@@ -15,7 +15,8 @@ import pytest
 import uvloop
 
 from redod.jobs.limits import Limits, changes
-from redod.jobs.process import NOBODY, JobProcess, Order, Spawner, SpawnError
+from redod.jobs.process import NOBODY, JobProcess
+from redod.jobs.spawner import Order, Spawner, SpawnError
 from redod.readers import Readers
 from tests.client.conftest import COMPILER, compile_client
 
