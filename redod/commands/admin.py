@@ -184,6 +184,7 @@ async def _release(context: Context, lock: bytes, request: Request) -> None:
 
 
 async def _show_status(context: Context, form: Callable[[Status], str]) -> None:
+    context.engine.spawner.settle()
     for run in list(context.engine.runs.values()):
         if run.is_held:
             await run.look_for_holders()

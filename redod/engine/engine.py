@@ -150,7 +150,11 @@ class Engine:
 
     def run_of_token(self, token: bytes) -> Run | None:
         """The running job that a nested call names."""
-        return self._tokens.get(token)
+        run = self._tokens.get(token)
+        if run is not None and not run.pid:
+            # What is told of its start comes before what is told of its calls.
+            self.spawner.settle()
+        return run
 
     def run_around(self, pid: int) -> Run | None:
         """The running job that a process descends from: how a call that has lost its token (`env -i`) is known."""

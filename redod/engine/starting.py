@@ -50,7 +50,7 @@ class Starting:
             remedy = "; raise the limit (ulimit -n of the server)" if is_lack else ""
             text = f"cannot make a file for its output in {os.fsdecode(home.directory)}: {error.strerror}{remedy}"
             return events.StartFailed(job, text)
-        if run.pid or isinstance(run.starter, OnConsole):
+        if run.pid:
             run.started()
         return events.JobStarted(job, before, started)
 

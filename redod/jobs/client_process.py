@@ -51,6 +51,8 @@ class ClientProcess(JobProcess):
             self._shared = frozenset((process.group, process.session))
         with suppress(OSError):
             self._pidfd = os.pidfd_open(pid)
+        if self._listener is not None:
+            self._listener.started()
 
     def ended(self, status: int) -> None:
         """The client says how it ended: an exit status, or a negative signal number."""

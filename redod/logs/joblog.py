@@ -139,6 +139,7 @@ class JobLog:
     def runs_as(self, pid: int) -> None:
         """The script has been started."""
         self.started = Started(self.started.when, pid)
+        self._grew()
 
     def write(self, data: bytes) -> None:
         """The script's stderr, as it came; ignored after the end.

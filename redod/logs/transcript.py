@@ -119,6 +119,11 @@ class Transcript:
         if self.style.debug:
             self.message(text)
 
+    @property
+    def shows_pids(self) -> bool:
+        """What says that a script was started tells its pid."""
+        return self.style.pids or not self.style.pretty
+
     def started(self, path: bytes, depth: int, start: Started) -> None:
         if self.style.quiet:
             return

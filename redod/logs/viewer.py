@@ -92,6 +92,8 @@ class Viewer:
         entry = entries[place.index]
         if isinstance(entry, Span):
             return self._show_text(place, entry, limit)
+        if isinstance(entry, Start) and self._transcript.shows_pids and not (place.log.started.pid or place.log.ended):
+            return False
         place.index += 1
         if isinstance(entry, JobLog):
             if (self._recursive or place.depth < 0) and entry not in self._seen:

@@ -298,3 +298,16 @@ def test_names_cannot_steer_a_terminal(name: bytes, plain: bytes, terminal: byte
 
 def test_statuses_in_words() -> None:
     assert [status_words(n) for n in (1, -9, -99)] == [b"exit 1", b"signal SIGKILL", b"signal 99"]
+
+
+def test_where_pids_are_shown_a_start_waits_for_its_pid() -> None:
+    root = JobLog(b"")
+    log = JobLog(b"/w/a")
+    root.child(log)
+    log.start(1.0)
+    ready: list[bool] = []
+    viewer = Viewer(root, STYLE._replace(pids=True), on_ready=lambda: ready.append(True))
+    assert viewer.read(100) == b""
+    log.runs_as(77)
+    assert ready
+    assert b"77" in viewer.read(100)
