@@ -60,7 +60,7 @@ class Measured:
         try:
             self._seconds(self._tool.again)
             deadline = time.monotonic() + _PATIENCE
-            while self._status()["files"]:
+            while (status := self._status())["files"] or status["leaving"]:
                 if time.monotonic() > deadline:
                     raise CommandFailedError(f"{self._redo.directory}: it keeps in memory what is not used")
                 time.sleep(_RETRY)

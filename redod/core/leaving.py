@@ -40,7 +40,7 @@ class Leaving:
 
     def __init__(self, graph: Graph, workspace: int, paths: list[bytes]) -> None:
         self._graph = graph
-        self._workspace = workspace
+        self.workspace = workspace
         self._paths = paths
         self.directories: list[bytes] = []
 
@@ -48,7 +48,7 @@ class Leaving:
         graph, paths = self._graph, self._paths
         for start in range(0, len(paths), _SOME):
             for node in map(graph.find, paths[start : start + _SOME]):
-                if node is not None and node.workspace == self._workspace:
+                if node is not None and node.workspace == self.workspace:
                     blank(node)
             # Or the last one would be held while the others are looked at.
             node = None

@@ -1,4 +1,4 @@
-"""Opening a workspace: its store is read a few milliseconds at a time, so that builds elsewhere go on meanwhile.
+"""Opening and leaving workspaces: a few milliseconds at a time, so that builds elsewhere go on meanwhile.
 
 It owns how long work is done in slices, and who waits for it. What the work is, and what follows it, is for others.
 """
@@ -7,9 +7,9 @@ import asyncio
 import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Generator
-from functools import partial
 from math import inf
 
+from redod.core.leaving import Leaving
 from redod.store.database import Store
 
 SLICE = 0.005
@@ -17,14 +17,11 @@ SLICE = 0.005
 
 
 class Slices:
-    """Steps that are taken between other things. `over` is called when all are, and with the error when one raises."""
+    """Steps that are taken between other things. `_end` is called when all are, and with the error when one raises."""
 
-    def __init__(
-        self, loop: AbstractEventLoop, steps: Generator[None, None, None], over: Callable[[Exception | None], None]
-    ) -> None:
+    def __init__(self, loop: AbstractEventLoop, steps: Generator[None, None, None]) -> None:
         self._loop = loop
         self._steps = steps
-        self._over = over
         self._future: asyncio.Future[None] = loop.create_future()
         # Whoever waited for it may be gone when it fails.
         self._future.add_done_callback(lambda future: future.cancelled() or future.exception())
@@ -59,13 +56,17 @@ class Slices:
         except Exception as error:
             failure = error
         try:
-            self._over(failure)
+            self._end(failure)
         except Exception as error:
             failure = error
         if failure is None:
             self._future.set_result(None)
         else:
             self._future.set_exception(failure)
+
+    def _end(self, failure: Exception | None) -> None:
+        """To be said by each kind; a callback that knows the object would keep it, and what it has, in memory."""
+        raise NotImplementedError
 
 
 class Opening(Slices):
@@ -83,7 +84,11 @@ class Opening(Slices):
         self.store = store
         self.roots: set[bytes] = set()
         """Of the workspaces, this one and others, that hold files which the store names."""
-        super().__init__(loop, self._open(root_of), partial(over, self))
+        self._opened = over
+        super().__init__(loop, self._open(root_of))
+
+    def _end(self, failure: Exception | None) -> None:
+        self._opened(self, failure)
 
     def _open(self, root_of: Callable[[bytes], bytes]) -> Generator[None, None, None]:
         yield from self.store.load()
@@ -94,3 +99,15 @@ class Opening(Slices):
         except BaseException:
             self.store.close()
             raise
+
+
+class Departure(Slices):
+    """The files of a workspace that was closed leave the graph."""
+
+    def __init__(self, loop: AbstractEventLoop, leaving: Leaving, over: Callable[["Departure"], None]) -> None:
+        self.leaving = leaving
+        self._left = over
+        super().__init__(loop, leaving.steps())
+
+    def _end(self, failure: Exception | None) -> None:
+        self._left(self)

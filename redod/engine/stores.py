@@ -7,7 +7,6 @@ import logging
 import os
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 
 from redod.config.reading import Configs
 from redod.core.graph import Graph, LogPlace, Node
@@ -18,7 +17,7 @@ from redod.core.stamps import Stamp
 from redod.engine.claims import Claims, Request
 from redod.engine.client import Setting
 from redod.engine.litter import Litter
-from redod.engine.opening import Opening, Slices
+from redod.engine.opening import Departure, Opening
 from redod.engine.resting import Resting
 from redod.failpoints import reach
 from redod.files.observe import ObserveError, observe
@@ -76,7 +75,7 @@ class Stores:
         self._numbers: dict[int, OpenWorkspace] = {}
         self._openings: dict[bytes, Opening] = {}
         """By root, those whose stores are being read."""
-        self._leaving: dict[int, Slices] = {}
+        self._leaving: dict[int, Departure] = {}
         """By number, those that are closed and whose files leave the graph."""
         self.resting = Resting(loop, self._unused, self.close)
         self._count = 0
@@ -400,8 +399,7 @@ class Stores:
         """Give a workspace up. Somebody else may build there now, so nothing of it is remembered."""
         workspace = self._close(root)
         leaving = Leaving(self._graph, workspace.number, workspace.store.paths())
-        over = partial(self._left, workspace.number, leaving)
-        self._leaving[workspace.number] = Slices(self._loop, leaving.steps(), over)
+        self._leaving[workspace.number] = Departure(self._loop, leaving, self._left)
 
     def _close(self, root: bytes) -> OpenWorkspace:
         self.on_close(self._open[root])
@@ -416,9 +414,9 @@ class Stores:
         workspace.segments.close()
         return workspace
 
-    def _left(self, number: int, leaving: Leaving, _: Exception | None) -> None:
-        del self._leaving[number]
-        self.on_left(leaving.directories)
+    def _left(self, departure: Departure) -> None:
+        del self._leaving[departure.leaving.workspace]
+        self.on_left(departure.leaving.directories)
 
     def _finish_leaving(self) -> None:
         for leaving in list(self._leaving.values()):
