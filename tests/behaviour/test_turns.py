@@ -22,6 +22,8 @@ def test_what_runs_in_the_background_lets_others_go_first(
     # One job of every session may run whatever the pool has.
     other = project.start("redo", "f1", "f2")
     assert pids.receive() == "f1"
+    # It answers when the server has done all that it was asked for: f2 waits for a token.
+    project.run("redo-ood", check=True)
     # Now three hold tokens: two must end for another to start, and though b3 waited longer, it is f2.
     go.send()
     go.send()
