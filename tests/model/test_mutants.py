@@ -18,7 +18,7 @@ from tests.model.play import fails
 from tests.model.shrink import shrink
 from tests.model.test_model import history_of
 
-SEEDS = range(1, int(os.environ.get("REDOD_MUTANT_RUNS", "400")) + 1)
+SEEDS = range(1, int(os.environ.get("REDOD_MUTANT_RUNS", "600")) + 1)
 Patch = pytest.MonkeyPatch
 Break = Callable[[Patch], None]
 

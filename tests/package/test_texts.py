@@ -14,7 +14,7 @@ def test_the_version_is_the_same_everywhere() -> None:
 def test_the_readme_has_exactly_two_commands_to_try() -> None:
     first, second = readme_commands()
     assert first.endswith("redo examples/hello/run")
-    assert second.endswith("-m pytest")
+    assert second.endswith("-m pytest -n auto")
 
 
 def test_the_events_document_names_every_reason() -> None:
