@@ -17,7 +17,7 @@ from redod.core.moves import (
     show_job,
     show_unchanged,
     waits_elsewhere,
-)  # fmt: skip
+)
 from redod.core.paths import relative, show
 from redod.core.settle import settle
 from redod.core.stamps import Moment, Stamp
