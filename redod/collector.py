@@ -8,7 +8,7 @@ test holds that), and reading a large store ends with gc.freeze().
 import gc
 import time
 
-_YOUNG = 3_000
+_YOUNG = 1_500
 """Objects after which those made since the last time are looked at; that takes less than 1 ms."""
 _ROUNDS = 2
 """After so many times what is left of all is looked at once more, and then never again. Each object is looked at twice
