@@ -284,5 +284,7 @@ def _explain(problem: Exception, order: Order) -> str:
             return f"cannot start {program}: out of file descriptors; use a lower -j, or raise the limit (ulimit -n)"
         case errno.EAGAIN:
             return f"cannot start {program}: too many processes; use a lower -j, or raise the limit (ulimit -u)"
+        case errno.ECONNABORTED:
+            return f"cannot start {program}: somebody has ended `redod launch`, which was to do it; build again"
         case _:
             return f"cannot start {program}: {problem.strerror}"

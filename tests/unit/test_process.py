@@ -499,6 +499,7 @@ class TestLauncher:
             for each in asked:
                 while not each.refusal:
                     await one_turn()
+                assert "build again" in each.refusal
             job, recorder = shop.start(b"exit 4")
             assert job.pid != NOBODY
             await recorder.over()
