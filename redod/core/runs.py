@@ -180,6 +180,8 @@ def installed(world: World, job: Job, stamp: Stamp, is_watched: bool, content: b
     node.watched = False
     if is_watched and is_watchable(stamp):
         watch(world.graph, node)
+    if stamp.nlink > 1:
+        _suspect_links(job, stamp)
     if not (checksum and checksum == node.checksum):
         # Without a checksum, identical bytes count as changed: scripts have side effects.
         node.version = world.graph.fresh_version()
@@ -194,6 +196,15 @@ def installed(world: World, job: Job, stamp: Stamp, is_watched: bool, content: b
     job.session.outdated.pop(node, None)
     world.tell(do.Record(node))
     _end(world, job, 0)
+
+
+def _suspect_links(job: Job, stamp: Stamp) -> None:
+    """The target is a link to one of the files that it was made from, perhaps: what is written through its name is not
+    told of that file, which has to be looked at from now on.
+    """
+    for dep in job.deps.values():
+        if dep.node.stamp is not None and dep.node.stamp.inode == stamp.inode:
+            suspect(dep.node)
 
 
 def install_failed(world: World, job: Job, text: str) -> None:

@@ -182,3 +182,13 @@ def test_a_link_to_a_directory_that_leads_elsewhere_now_is_a_change_of_the_link(
     project.write("two/f", "3")
     assert project.redo("all") == ["all"]
     assert project.read("all") == "3"
+
+
+def test_what_is_written_through_a_target_that_links_to_its_source_is_not_missed(project: Project) -> None:
+    project.write("s", "one\n")
+    project.write("linked.do", 'redo-ifchange s; ln s "$3"\n')
+    project.write("copied.do", "redo-ifchange s; cat s\n")
+    project.run("redo-ifchange", "copied", "linked", check=True)
+    (project.path / "linked").write_text("two\n")
+    project.run("redo-ifchange", "copied", check=True)
+    assert project.read("copied") == "two\n"
