@@ -79,6 +79,8 @@ __attribute__((noreturn)) void begin_again(void);
 
 const char *working_directory(void);
 bool send_invocation(int server, char **arguments, const char *cwd);
+enum { LOWEST_PIPE = 50 }; /* the completion pipe never clashes with a script's own descriptors */
+char **cut(char **text, const char *end, size_t count);
 pid_t start_job(const unsigned char order[JOB_SIZE], const int beside[JOB_FILES], const sigset_t *mask);
 bool relay(int connection, const char *path, bool sent, bool again);
 

@@ -15,15 +15,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LOWEST_PIPE = 50 }; /* the completion pipe never clashes with a script's own descriptors */
-
 struct job {
     mode_t mask;
     char *cwd, **argv, **environment;
 };
 
 /* Cuts `count` strings off the text; returns a list with a NULL at its end, or NULL where there are not so many. */
-static char **cut(char **text, const char *end, size_t count)
+char **cut(char **text, const char *end, size_t count)
 {
     char **strings = count < (size_t)(end - *text) + 1 ? calloc(count + 1, sizeof *strings) : NULL;
 

@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 enum { ORDERS = 3 };         /* the socket */
-enum { LOWEST_PIPE = 50 };   /* the completion pipe never clashes with a script's own descriptors */
 enum { LARGEST = 1 << 16 };  /* bytes of an order; the server starts larger ones itself */
 enum { HEAD_SIZE = 24, LIMIT_SIZE = 20, NUMBER_SIZE = 4, ANSWER_SIZE = 12, STACK_SIZE = 1 << 16 };
 enum { FILES = 3, FILES_MAX = 16 }; /* standard output, standard error, completion pipe; then what is inherited */
@@ -91,22 +90,6 @@ failed:
     _exit(127);
 }
 
-/* Cuts `count` strings off the text; the list ends with a NULL. */
-static char **cut(char **text, char *end, uint32_t count)
-{
-    char **strings = calloc((size_t)count + 1, sizeof *strings);
-
-    for (uint32_t i = 0; i < count; i++) {
-        char *stop = strings && *text < end ? memchr(*text, 0, (size_t)(end - *text)) : NULL;
-
-        if (!stop)
-            _exit(FAILED);
-        strings[i] = *text;
-        *text = stop + 1;
-    }
-    return strings;
-}
-
 static void start(unsigned char *order, size_t size, const int *files, unsigned char answer[ANSWER_SIZE])
 {
     static _Alignas(16) char stack[STACK_SIZE];
@@ -114,15 +97,21 @@ static void start(unsigned char *order, size_t size, const int *files, unsigned 
     char *text = (char *)order + HEAD_SIZE + LIMIT_SIZE * get(order + 16) + NUMBER_SIZE * get(order + 20);
     char *end = (char *)order + size;
     char **places = cut(&text, end, 2), **argv = cut(&text, end, get(order + 8));
-    struct script script = {
+    char **environment = cut(&text, end, get(order + 12));
+    struct script script;
+    pid_t pid;
+
+    if (!places || !argv || !environment)
+        _exit(FAILED);
+    script = (struct script){
         .head = order,
         .program = places[0],
         .cwd = places[1],
         .argv = argv,
-        .environment = cut(&text, end, get(order + 12)),
+        .environment = environment,
         .files = files,
     };
-    pid_t pid = clone(become_script, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PARENT | SIGCHLD, &script);
+    pid = clone(become_script, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PARENT | SIGCHLD, &script);
 
     environ = nothing;
     put(answer, 4, pid > 0 ? (uint64_t)pid : 0);
@@ -130,7 +119,7 @@ static void start(unsigned char *order, size_t size, const int *files, unsigned 
     put(answer + 8, 4, script.in_cwd);
     free(places);
     free(argv);
-    free(script.environment);
+    free(environment);
 }
 
 /* Returns the order's size; 0: there will be no more. */

@@ -10,15 +10,12 @@ from contextlib import suppress
 from functools import partial
 
 from redod.jobs.holders import read_process
-from redod.jobs.process import JobProcess, Listener, PipeId
+from redod.jobs.process import NOBODY, JobProcess, Listener, PipeId
 from redod.jobs.spawner import Order, SpawnError
 from redod.readers import Readers
 
-NOT_STARTED = 127
 _UNKNOWN = -signal.SIGKILL
 """The status of a process whose parent is gone: nobody can learn it."""
-_NOBODY = -1
-"""The pid before it is known."""
 
 
 class ClientProcess(JobProcess):
@@ -35,7 +32,7 @@ class ClientProcess(JobProcess):
         except OSError as problem:
             raise SpawnError(f"cannot make a pipe for it: {problem.strerror}") from problem
         os.set_blocking(completion, False)
-        super().__init__(readers, listener, _NOBODY, completion, -1, stderr_id)
+        super().__init__(readers, listener, NOBODY, completion, -1, stderr_id)
         self._pidfd = -1
         self._shared: frozenset[int] = frozenset()
 

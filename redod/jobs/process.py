@@ -50,7 +50,8 @@ NOWHERE = PipeId(0, 0)
 
 NOBODY = -1
 """The pid of a job that is being started."""
-_NOT_STARTED = 127
+NOT_STARTED = 127
+"""The status of one that could not be."""
 
 
 class JobProcess:
@@ -111,7 +112,7 @@ class JobProcess:
 
     def fail(self, text: str) -> None:
         """It could not be started."""
-        listener, self._listener, self.status = self._listener, None, _NOT_STARTED
+        listener, self._listener, self.status = self._listener, None, NOT_STARTED
         self._close_completion()
         self._discard_stderr()
         if listener is not None:

@@ -82,7 +82,7 @@ class Spawner:
         os.close(self._null)
         os.close(self._home)
 
-    def start(self, order: Order, listener: Listener) -> "JobProcess":
+    def start(self, order: Order, listener: Listener) -> JobProcess:
         """Start a job. Where its `pid` is NOBODY, its start is under way, and the listener is told of it.
 
         Raises SpawnError. The caller keeps its own `stdout_fd`.
@@ -108,7 +108,7 @@ class Spawner:
         process.watch(pidfd, self.children)
         return process
 
-    def _process(self, pid: int, order: Order, ends: "_Ends", listener: Listener) -> "JobProcess":
+    def _process(self, pid: int, order: Order, ends: "_Ends", listener: Listener) -> JobProcess:
         if order.stderr_fd < 0:
             stderr, stderr_id = ends.stderr, identity(ends.stderr)
         else:
@@ -116,7 +116,7 @@ class Spawner:
             stderr, stderr_id = -1, identity(order.stderr_fd)
         return JobProcess(self._readers, listener, pid, ends.completion, stderr, stderr_id)
 
-    def _launch(self, order: Order, ends: "_Ends", listener: Listener) -> "JobProcess | None":
+    def _launch(self, order: Order, ends: "_Ends", listener: Listener) -> JobProcess | None:
         """Have the launcher start it, if there is one that can."""
         if self._launcher is None:
             return None

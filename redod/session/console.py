@@ -9,8 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from redod.engine.run import Run
-from redod.jobs.client_process import NOT_STARTED, ClientProcess, order_file
-from redod.jobs.process import PipeId
+from redod.jobs.client_process import ClientProcess, order_file
+from redod.jobs.process import NOT_STARTED, PipeId
 from redod.jobs.spawner import Order, SpawnError
 from redod.protocol.frames import encode_start_job
 from redod.readers import Readers
