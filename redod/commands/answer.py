@@ -11,7 +11,7 @@ from typing import TypeVar
 from redod.commands.context import Context
 from redod.core.graph import Node
 from redod.core.paths import directory_of, join, relative
-from redod.engine.engine import SLICE
+from redod.engine.tasks import SLICE
 from redod.session.handover import open_stores
 
 _PIECE = 1000

@@ -12,11 +12,9 @@ from typing import NamedTuple
 from redod.core.graph import Graph, Kind, LogPlace, Node
 from redod.core.paths import relative
 from redod.engine.stores import SILENT, OpenWorkspace, Stores
+from redod.engine.tasks import SLICE
 from redod.logs.segments import NotKept
 from redod.store import StoreError
-
-_SLICE = 0.005
-"""Seconds of work after which others get a turn."""
 
 
 class Collected(NamedTuple):
@@ -39,7 +37,7 @@ async def collect(stores: Stores, graph: Graph, workspace: OpenWorkspace) -> Col
             f"the logs cannot be written anew: {error.strerror}; those that were there are kept"
         ) from error
     dropped = kept = 0
-    deadline = time.monotonic() + _SLICE
+    deadline = time.monotonic() + SLICE
     try:
         for node in [node for node in graph if node.workspace == workspace.number and node.log]:
             segment = LogPlace.unpacked(node.log).segment if node.log else None
@@ -55,7 +53,7 @@ async def collect(stores: Stores, graph: Graph, workspace: OpenWorkspace) -> Col
             stores.record(node)
             if time.monotonic() > deadline:
                 await asyncio.sleep(0)
-                deadline = time.monotonic() + _SLICE
+                deadline = time.monotonic() + SLICE
         workspace.store.commit()
         segments.delete(old)
     finally:

@@ -39,7 +39,7 @@ from redod.engine.placing import Placing
 from redod.engine.run import Run
 from redod.engine.starting import Starting
 from redod.engine.stores import OpenWorkspace, Stores
-from redod.engine.tasks import Tasks
+from redod.engine.tasks import SLICE, Tasks
 from redod.engine.watching import Watching
 from redod.files import outputs
 from redod.files.captures import Captures
@@ -59,8 +59,6 @@ from redod.trace.feed import Feed
 
 _log = logging.getLogger(__name__)
 
-SLICE = 0.005
-"""Seconds of work after which others get a turn."""
 _KEEP_CAPTURES = 1.0
 """Seconds after the last job in which its capture file may be used again."""
 _LARGE = 1 << 20

@@ -10,10 +10,8 @@ from collections.abc import Iterable
 from redod.core.graph import Graph, Kind, Node
 from redod.core.paths import directory_of, is_below, name_of
 from redod.core.stamps import difference, source_difference
+from redod.engine.tasks import SLICE
 from redod.files.observe import ObserveError, observe, observe_source
-
-SLICE = 0.005
-"""Seconds of work after which others get a turn."""
 
 
 class Inputs:

@@ -10,10 +10,8 @@ from collections.abc import Callable, Generator
 from math import inf
 
 from redod.core.leaving import Leaving
+from redod.engine.tasks import SLICE
 from redod.store.database import Store
-
-SLICE = 0.005
-"""Seconds of work after which others get a turn."""
 
 
 class Slices:

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 
+SLICE = 0.005
+"""Seconds of work after which others get a turn."""
 _log = logging.getLogger(__name__)
 
 
