@@ -164,10 +164,8 @@ class Files:
     def source_state(self, path: bytes) -> State:
         """What makes a source another one: also a change that left size and mtime as they were."""
         found = self._inodes.get(path)
-        if found is None:
-            return ()
-        state = found.stamp.inode, found.edition
-        return state + _state(self._referent(path)) if found.to else state
+        state = _edition(found)
+        return state + _edition(self._referent(path)) if found is not None and found.to else state
 
     @property
     def contents(self) -> dict[bytes, bytes]:
@@ -204,6 +202,10 @@ def _state(inode: Inode | None) -> State:
         return ()
     stamp = inode.stamp
     return stamp.inode, stamp.mtime_ns, stamp.size, stamp.mode
+
+
+def _edition(inode: Inode | None) -> State:
+    return () if inode is None else (inode.stamp.inode, inode.edition)
 
 
 class Edit(NamedTuple):
