@@ -191,12 +191,5 @@ def check(history: History, *, shrunk: bool = True) -> None:
     """Play it; if it fails, tell the shortest history found that fails, too. Raises AssertionError."""
     problem = fails(history)
     if problem:
-        kind = _kind(problem)
-        smallest = shrink(history, lambda smaller: _kind(fails(smaller)) == kind) if shrunk else history
+        smallest = shrink(history, problem, fails) if shrunk else history
         raise AssertionError(f"{problem}\ncut down, {fails(smallest)}\n{tell(smallest)}")
-
-
-def _kind(problem: str) -> str:
-    """What sort of difference it is: one that is cut down must not turn into a history that makes no sense."""
-    _, _, said = problem.partition("): ")
-    return said[: said.find(" ")]

@@ -48,14 +48,16 @@ sym() { need "$1"; command ln -s "$PWD/$1" "$TEMPORARY"; declare_late; }
 out() { printf %s "${TEXT:-text}"; declare_late; }
 temp() { printf %s "${TEXT:-text}" >"$TEMPORARY"; declare_late; }
 both() { out; temp; }
-self() { printf %s "${TEXT:-text}" >"$TARGET"; declare_late; }
+self() { [ ! -h "$TARGET" ] || rm "$TARGET"; printf %s "${TEXT:-text}" >"$TARGET"; declare_late; }
 dir() { mkdir "$TEMPORARY"; declare_late; }
 nothing() { declare_late; }
 fail() { exit "$1"; }
 die() { kill -"$1" $$; }
 hold() { redo-whichdo all >/dev/null 2>&1 & }
 """
-"""Each script first says that it runs. What `hold` starts may outlive it for a moment."""
+"""Each script first says that it runs. What `hold` starts may outlive it for a moment. `self` leaves alone what an old
+target is a link to, which is a file of its own.
+"""
 
 
 class Disk(Files):

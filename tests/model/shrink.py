@@ -8,21 +8,28 @@ from tests.model.filesystem import Edit
 from tests.model.histories import Build, History, Step
 
 T = TypeVar("T")
-Fails = Callable[[History], bool]
 
 
-def shrink(history: History, fails: Fails, *, tries: int = 3000) -> History:
-    """The smallest history found that still `fails`, after at most so many tries."""
+def shrink(history: History, found: str, problem: Callable[[History], str], *, tries: int = 3000) -> History:
+    """The smallest history found that still fails, after at most so many tries. `found` is its `problem`; in a smaller
+    one it has to be of the same kind, so that it does not become a history that makes no sense.
+    """
+    kind = _kind(found)
     while True:
         for smaller in _smaller(history):
             if tries == 0:
                 return history
             tries -= 1
-            if fails(smaller):
+            if _kind(problem(smaller)) == kind:
                 history = smaller
                 break
         else:
             return history
+
+
+def _kind(problem: str) -> str:
+    """`it ran`, `other bytes`, `its status` ...: what follows the step."""
+    return " ".join(problem.partition("): ")[2].split()[:2])
 
 
 def _smaller(history: History) -> Iterator[History]:

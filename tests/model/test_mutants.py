@@ -153,7 +153,7 @@ def test_the_model_finds_a_core_that_would(mutant: Break, monkeypatch: Patch) ->
 def test_a_failing_history_is_cut_down_to_what_matters(monkeypatch: Patch) -> None:
     ignore_ifcreate(monkeypatch)
     failing = next(history for history in map(history_of, SEEDS) if fails(history))
-    smallest = shrink(failing, lambda history: bool(fails(history)))
+    smallest = shrink(failing, fails(failing), fails)
     assert fails(smallest)
     assert len(smallest.steps) == 3, "a build, the name that comes to exist, a build"
     assert len(smallest.begin) <= 2

@@ -204,7 +204,7 @@ def check(history: History, play: Callable[[History], None]) -> None:
 
     found = problem(history)
     if found:
-        smallest = shrink(history, lambda smaller: bool(problem(smaller)), tries=_TRIES)
+        smallest = shrink(history, found, problem, tries=_TRIES)
         raise AssertionError(f"{found}\ncut down:\n{problem(smallest)}\n{tell(smallest)}")
 
 
