@@ -92,9 +92,7 @@ class Journal:
 
         Returns the offset where the kept bytes begin. Raises StoreError; then the journal is as it was.
         """
-        generation = time.time_ns()
-        head = b"%s%d\n%s" % (_HEADER, generation, b"".join(_line(file, name) for file, name in entries))
-        content = head + self._read(keep_from)
+        generation, kept = time.time_ns(), self._read(keep_from)
         temporary = self._path + b".new"
         try:
             with suppress(FileNotFoundError):
@@ -102,7 +100,10 @@ class Journal:
             descriptor = open_file(temporary, os.O_RDWR | os.O_APPEND)
             try:
                 with open(descriptor, "wb", closefd=False) as file:
-                    file.write(content)
+                    file.write(b"%s%d\n" % (_HEADER, generation))
+                    file.writelines(_line(*entry) for entry in entries)
+                    start = file.tell()
+                    file.write(kept)
                 os.fsync(descriptor)
                 reach("compaction.written")
                 os.rename(temporary, self._path)
@@ -113,8 +114,8 @@ class Journal:
         except OSError as error:
             raise StoreError(f"cannot write {show(temporary)}: {error.strerror}") from error
         os.close(self._descriptor)
-        self._descriptor, self.generation, self.length = descriptor, generation, len(content)
-        return len(head)
+        self._descriptor, self.generation, self.length = descriptor, generation, start + len(kept)
+        return start
 
     def close(self) -> None:
         if self._descriptor >= 0:
