@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from redod.core.graph import Graph, Kind, LogPlace, Node
 from redod.core.paths import relative
-from redod.engine.stores import SILENT, OpenWorkspace, Stores
+from redod.engine.stores import OpenWorkspace, Stores
 from redod.engine.tasks import SLICE
+from redod.logs.kept import SILENT
 from redod.logs.segments import NotKept
 from redod.store import StoreError
 

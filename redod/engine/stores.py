@@ -22,7 +22,8 @@ from redod.engine.resting import Resting
 from redod.failpoints import reach
 from redod.files.observe import ObserveError, observe
 from redod.logs.joblog import JobLog
-from redod.logs.records import Done, Entry, Started, decode
+from redod.logs.kept import SILENT, Kept, silent_place
+from redod.logs.records import Entry
 from redod.logs.segments import NotKept, Segments
 from redod.store import StoreError
 from redod.store.database import Store
@@ -33,11 +34,6 @@ COMMIT_DELAY = 0.1
 """Seconds in which results are gathered for one commit: a commit costs some 0.2 ms, however many rows it has."""
 CHECKPOINT_DELAY = 5.0
 """Seconds without a commit after which all is brought to the disk for good (fsync): nobody waits for it then."""
-
-SILENT = 0
-"""No segment has this number: of a success that said and asked for nothing, its place itself says when it began (in
-microseconds since the epoch) and how long it took (in tenths of milliseconds).
-"""
 
 _log = logging.getLogger(__name__)
 
@@ -323,27 +319,28 @@ class Stores:
         if workspace is None:
             return
         data = log.encode(workspace.root)
-        if not data:
-            node.log = _silent(log)
-            return
-        node.log = b""
-        place = workspace.segments.append(relative(node.path, workspace.root), data)
-        if isinstance(place, NotKept):
-            self.notices.append(f"the log of {os.fsdecode(node.path)} could not be kept: {place.reason}")
-            return
-        node.log = place.packed()
-        log.settle(workspace.segments.reader(place))
+        if not data and log.done is not None:
+            node.log, segment = silent_place(log.started, log.done), None
+        else:
+            node.log = b""
+            place = workspace.segments.append(relative(node.path, workspace.root), data)
+            if isinstance(place, NotKept):
+                self.notices.append(f"the log of {os.fsdecode(node.path)} could not be kept: {place.reason}")
+                return
+            node.log, segment = place.packed(), workspace.segments.find(place.segment)
+        log.settle(workspace.root, node.log, segment)
 
     def log_of(self, node: Node) -> Iterable[Entry] | None:
         """The entries of a target's last log."""
         workspace = self._numbers.get(node.workspace)
         if workspace is None or not node.log:
             return None
-        place = LogPlace.unpacked(node.log)
-        if place.segment == SILENT:
-            return Started(place.offset / 1e6, 0), Done(0, place.length / 1e4)
-        data = workspace.segments.read(place, relative(node.path, workspace.root))
-        return None if data is None else decode(data, workspace.root)
+        segment, number = None, LogPlace.unpacked(node.log).segment
+        if number != SILENT:
+            segment = workspace.segments.find(number)
+            if segment is None:
+                return None
+        return Kept(node.path, workspace.root, node.log, segment).entries()
 
     def sweep_later(self, temporary: bytes) -> None:
         """Remove what a script left beside its `$3`, with the next commit."""
@@ -458,12 +455,6 @@ def _owner_of(directory: bytes) -> int:
     except FileNotFoundError:
         # Removed while it was read; it will be written anew.
         return os.geteuid()
-
-
-def _silent(log: JobLog) -> bytes:
-    if log.done is None:
-        return b""
-    return LogPlace(SILENT, int(log.started.when * 1e6), int(log.done.seconds * 1e4)).packed()
 
 
 def _look(path: bytes) -> Stamp:

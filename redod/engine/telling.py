@@ -11,8 +11,9 @@ from redod.core.graph import LogPlace, Node
 from redod.core.model import Call, Job, Session
 from redod.core.paths import show
 from redod.core.verdicts import Reason
-from redod.engine.stores import SILENT, Stores
+from redod.engine.stores import Stores
 from redod.jobs.holders import Holder
+from redod.logs.kept import SILENT
 from redod.trace import events
 from redod.trace.feed import Feed
 

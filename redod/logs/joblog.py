@@ -1,13 +1,17 @@
 """The log of one run of one target, while it runs and afterwards.
 
-It owns the order of what happened: text, notes, the targets asked for, the end. It does not know who looks at it (see
-`viewer`), nor where finished logs are stored (see `segments`).
+It owns the order of what happened: text, notes, the targets asked for, the end; and that of a success that is stored
+only its place stays in memory. It does not know who looks at it (see `viewer`), nor where finished logs are stored (see
+`segments`).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
+from weakref import ref
 
+from redod.core.graph import LogPlace
+from redod.logs.kept import Kept
 from redod.logs.records import (
     CHILD,
     HEADER,
@@ -15,22 +19,23 @@ from redod.logs.records import (
     NOTE,
     TEXT,
     UNCHANGED,
+    Child,
     Done,
     Message,
     Note,
     Started,
+    Text,
+    Unchanged,
     encode_done,
     encode_path,
     encode_record,
     encode_started,
 )
+from redod.logs.segments import Segment
 from redod.logs.spool import Spool
 
 MAX_ENTRIES = 1 << 20
 """Entries in one log; later ones of ours are dropped, so a script that loops costs bounded memory."""
-
-Reader = Callable[[int, int], bytes]
-"""Bytes of a stored log: offset and length to bytes."""
 
 
 class Room(NamedTuple):
@@ -65,8 +70,7 @@ class Start:
 START = Start()
 NEVER = Started(0.0, 0)
 """When a script was started that was not."""
-_JUST_STARTED: "list[LiveEntry | JobLog]" = [START]
-"""The entries of all logs that have ended and say nothing: a session keeps the log of each of its targets."""
+_UNREADABLE = b"redo: what was printed here cannot be read any more"
 
 
 class AllUnchanged(NamedTuple):
@@ -77,7 +81,7 @@ class AllUnchanged(NamedTuple):
 
 LiveEntry = Span | Message | Note | AllUnchanged | Start
 
-_NOTHING: "tuple[list[LiveEntry | JobLog], ...]" = ([], [START])
+_NOTHING: "tuple[list[LiveEntry | JobLog | Kept], ...]" = ([], [START])
 """What happens to a script that says and asks for nothing."""
 
 
@@ -90,8 +94,8 @@ class JobLog:
     """
 
     __slots__ = (
-        "_reader", "_room", "_spool", "_unchanged", "_waiting",
-        "blames_another", "clean", "dofile", "done", "ended", "entries", "lost", "path", "size", "started",
+        "__weakref__", "_hung", "_kept", "_room", "_spool", "_unchanged", "_waiting",
+        "blames_another", "clean", "dofile", "done", "ended", "entries", "lost", "path", "size", "started", "stays",
     )  # fmt: skip
     # What it says of itself is to be read only. Viewers ask for it a dozen times for each target: no properties.
 
@@ -106,8 +110,8 @@ class JobLog:
         """How the run ended; None while it lasts, and where nothing ran."""
         self.ended = False
         """Nothing comes any more."""
-        self.entries: list[LiveEntry | JobLog] = []
-        """What happened, in order; a child is its own log."""
+        self.entries: list[LiveEntry | JobLog | Kept] = []
+        """What happened, in order; a child is its own log, or what is kept of that."""
         self.size = 0
         """Bytes of text kept."""
         self.lost = 0
@@ -116,11 +120,17 @@ class JobLog:
         """It asked for a target that had failed before in the same session."""
         self.clean = False
         """It ended by being found up to date."""
+        self.stays = False
+        """It stays in memory when it is stored: it is shown in several places, or its start in none."""
+        self._hung: tuple[ref[JobLog], int] | None = None
+        """Whose child it became last, and as which of the entries there. Weak: what refers to each other waits for the
+        collector.
+        """
         self._room = room
         self._unchanged = 0
         """How many targets its entries say were up to date."""
         self._spool: Spool | None = None
-        self._reader: Reader | None = None
+        self._kept: Kept | None = None
         self._waiting: tuple[Callable[[], None], ...] = ()
 
     @property
@@ -135,6 +145,8 @@ class JobLog:
         self.started = Started(when, 0)
         if is_shown:
             self._add(START)
+        else:
+            self.stays = True
 
     def runs_as(self, pid: int) -> None:
         """The script has been started."""
@@ -169,6 +181,8 @@ class JobLog:
 
     def child(self, log: "JobLog") -> None:
         """A nested call asked for this target, which runs or may have to: its log is shown here."""
+        log.stays = log.stays or log._hung is not None
+        log._hung = ref(self), len(self.entries)
         self._add(log)
 
     def unchanged(self, paths: list[bytes]) -> None:
@@ -200,8 +214,9 @@ class JobLog:
     def text(self, span: Span, offset: int, length: int) -> bytes:
         """Up to `length` bytes of the text from `offset` (in bytes of text) on, which lies in `span`."""
         length = min(length, span.end - offset)
-        if self._reader is not None:
-            return self._reader(span.stored + offset - span.start, length)
+        kept = self._kept
+        if kept is not None and kept.segment is not None:
+            return kept.segment.piece(LogPlace.unpacked(kept.place), span.stored + offset - span.start, length)
         return self._spool.read(offset, length) if self._spool is not None else b""
 
     def wait(self, callback: Callable[[], None]) -> None:
@@ -229,12 +244,45 @@ class JobLog:
             parts.append(encode_done(done))
         return b"".join(parts)
 
-    def settle(self, reader: Reader) -> None:
-        """What `encode` returned last is stored: let go of the text here, and read it through `reader` from now on."""
-        self._reader = reader
+    def settle(self, root: bytes, place: bytes, segment: Segment | None) -> None:
+        """What `encode` returned last is stored; the arguments are as in `Kept`. The text here is let go of, and who
+        comes to a success later finds only what is kept of it. Of a failure more may have to be said at the end.
+        """
+        below = () if segment is None else tuple([entry for entry in self.entries if _has_run(entry)])
+        self._kept = kept = Kept(self.path, root, place, segment, below)
         self._spool = None
+        if self._hung is not None and not self.stays and self.done is not None and self.done.status == 0:
+            hung, index = self._hung
+            if (parent := hung()) is not None:
+                parent.entries[index] = kept
 
-    def _encode_entry(self, entry: "LiveEntry | JobLog", root: bytes, position: int) -> bytes:
+    @classmethod
+    def again(cls, kept: Kept) -> "JobLog":
+        """The log of which this is kept, to be shown once more."""
+        log, below = cls(kept.path), iter(kept.below)
+        entries = kept.entries()
+        for entry in (Message(_UNREADABLE),) if entries is None else entries:
+            match entry:
+                case Started(when, pid):
+                    log.start(when)
+                    log.runs_as(pid)
+                case Text(data):
+                    log.write(data)
+                case Message(text):
+                    log.message(text)
+                case Note(text):
+                    log.note(text)
+                case Child():
+                    log.entries.append(next(below))
+                case Unchanged(path):
+                    log.unchanged([path])
+                case Done(status, seconds):
+                    log.finish(status, seconds)
+        if not log.ended:
+            log.give_up()
+        return log
+
+    def _encode_entry(self, entry: "LiveEntry | JobLog | Kept", root: bytes, position: int) -> bytes:
         match entry:
             case Span(start, end):
                 data = self.text(entry, start, end - start)
@@ -246,6 +294,8 @@ class JobLog:
                 return encode_record(NOTE, text)
             case AllUnchanged(paths):
                 return b"".join([encode_path(UNCHANGED, path, root) for path in paths])
+            case Kept():
+                return encode_path(CHILD, entry.path, root)
             case JobLog():
                 if entry.ran:
                     return encode_path(CHILD, entry.path, root)
@@ -277,16 +327,12 @@ class JobLog:
         return b"a log keeps no more" if self.size >= self._room.total else b"there is no space to keep it"
 
     def _add(self, entry: "LiveEntry | JobLog") -> None:
-        if self.entries is _JUST_STARTED:
-            self.entries = [START]
         self.entries.append(entry)
         self._grew()
 
     def _end(self) -> None:
         self.ended = True
         self._room = ROOM
-        if self.entries == _JUST_STARTED:
-            self.entries = _JUST_STARTED
         self._grew()
 
     def _grew(self) -> None:
@@ -294,3 +340,7 @@ class JobLog:
             waiting, self._waiting = self._waiting, ()
             for callback in waiting:
                 callback()
+
+
+def _has_run(entry: LiveEntry | JobLog | Kept) -> TypeGuard[JobLog | Kept]:
+    return isinstance(entry, Kept) or (isinstance(entry, JobLog) and entry.ran)

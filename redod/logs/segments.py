@@ -9,7 +9,7 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -35,7 +35,7 @@ class NotKept:
     reason: str
 
 
-class _Segment:
+class Segment:
     """An open segment file. It closes with its last reader, so viewers can still read one that was deleted."""
 
     __slots__ = ("descriptor",)
@@ -44,8 +44,30 @@ class _Segment:
         self.descriptor = -1
         self.descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
 
-    def read(self, offset: int, length: int) -> bytes:
-        return os.pread(self.descriptor, length, offset)
+    def record(self, place: LogPlace, target: bytes) -> bytes | None:
+        """The log of `target` stored there; None when it is torn, or of something else."""
+        if place.length < _HEADER.size:
+            return None
+        try:
+            if place.offset + place.length > os.fstat(self.descriptor).st_size:
+                return None
+            record = os.pread(self.descriptor, place.length, place.offset)
+        except OSError:
+            return None
+        if len(record) != place.length:
+            return None
+        magic, length, checksum, named = _HEADER.unpack_from(record)
+        data = record[_HEADER.size :]
+        if magic != _MAGIC or length != len(data) or checksum != zlib.crc32(data) or named != _hash(target):
+            return None
+        return data
+
+    def piece(self, place: LogPlace, offset: int, length: int) -> bytes:
+        """Bytes of the log stored there; none where the disk cannot give them back."""
+        try:
+            return os.pread(self.descriptor, length, place.offset + _HEADER.size + offset)
+        except OSError:
+            return b""
 
     def __del__(self) -> None:
         if self.descriptor >= 0:
@@ -67,7 +89,7 @@ class Segments:
         self._mode = mode
         self._sizes: dict[int, int] | None = None
         """Of each segment, oldest first; read from the directory on first use."""
-        self._current: _Segment | None = None
+        self._current: Segment | None = None
         self._number = 0
         self._end = 0
         self._keeps_all = False
@@ -117,22 +139,17 @@ class Segments:
 
     def read(self, place: LogPlace, target: bytes) -> bytes | None:
         """The log of `target` stored there; None when it is no longer kept, torn, or of something else."""
-        if place.length < _HEADER.size:
-            return None
+        segment = self.find(place.segment)
+        return None if segment is None else segment.record(place, target)
+
+    def find(self, number: int) -> Segment | None:
+        """The segment of this number, open; None where there is none."""
+        if number == self._number and self._current is not None:
+            return self._current
         try:
-            segment = self._segment(place.segment)
-            if place.offset + place.length > os.fstat(segment.descriptor).st_size:
-                return None
-            record = segment.read(place.offset, place.length)
+            return Segment(self.path(number), os.O_RDONLY)
         except OSError:
             return None
-        if len(record) != place.length:
-            return None
-        magic, length, checksum, named = _HEADER.unpack_from(record)
-        data = record[_HEADER.size :]
-        if magic != _MAGIC or length != len(data) or checksum != zlib.crc32(data) or named != _hash(target):
-            return None
-        return data
 
     def clear(self) -> None:
         """Delete all logs."""
@@ -140,29 +157,12 @@ class Segments:
         self.delete(list(self._known()))
         self._sizes = None
 
-    def reader(self, place: LogPlace) -> Callable[[int, int], bytes]:
-        """For `JobLog.settle`, right after `append`: reads pieces of that log, also when it has been deleted since."""
-        segment, start = self._segment(place.segment), place.offset + _HEADER.size
-
-        def read(offset: int, length: int) -> bytes:
-            try:
-                return segment.read(start + offset, length)
-            except OSError:
-                return b""
-
-        return read
-
     def close(self) -> None:
         """Let go of the current segment and of what is known of the others; the next append looks again."""
         self._current = None
         self._sizes = None
 
-    def _segment(self, number: int) -> _Segment:
-        if number == self._number and self._current is not None:
-            return self._current
-        return _Segment(self.path(number), os.O_RDONLY)
-
-    def _room_for(self, length: int) -> _Segment:
+    def _room_for(self, length: int) -> Segment:
         """The segment to append to, `_end` and `_number` set. Raises OSError."""
         segment = self._current or self._reopen()
         if segment is not None and os.fstat(segment.descriptor).st_nlink == 0:
@@ -173,16 +173,16 @@ class Segments:
         self._current = segment
         return segment
 
-    def _reopen(self) -> _Segment | None:
+    def _reopen(self) -> Segment | None:
         """Go on with the newest segment. What a crash left half-written at its end stays: no place points at it."""
         newest = max(self._known(), default=None)
         if newest is None:
             return None
-        segment = _Segment(self.path(newest), os.O_RDWR)
+        segment = Segment(self.path(newest), os.O_RDWR)
         self._number, self._end = newest, os.fstat(segment.descriptor).st_size
         return segment
 
-    def _next(self) -> _Segment:
+    def _next(self) -> Segment:
         try:
             return self._create()
         except FileNotFoundError:
@@ -190,10 +190,10 @@ class Segments:
             self._own(self._directory, os.path.dirname(self._directory))
             return self._create()
 
-    def _create(self) -> _Segment:
+    def _create(self) -> Segment:
         number = max(self._number, *self._known(), 0) + 1
         path = self.path(number)
-        segment = _Segment(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, self._mode)
+        segment = Segment(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, self._mode)
         reach("log.created")
         self._own(path, self._directory)
         self._number, self._end = number, 0
@@ -207,7 +207,7 @@ class Segments:
             owner = os.stat(parent)
             os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
-    def _write(self, segment: _Segment, header: bytes, data: bytes) -> None:
+    def _write(self, segment: Segment, header: bytes, data: bytes) -> None:
         length = len(header) + len(data)
         try:
             written = os.pwritev(segment.descriptor, (header, data), self._end)

@@ -10,6 +10,7 @@ from typing import assert_never
 
 from redod.logs.failures import own_failure
 from redod.logs.joblog import AllUnchanged, JobLog, Span, Start
+from redod.logs.kept import Kept
 from redod.logs.records import Message, Note
 from redod.logs.transcript import Failure, Style, Transcript
 
@@ -46,6 +47,7 @@ class Viewer:
         # Depth -1: a session's own log has no line of its own, and its children are at depth 0.
         self._places = [_Place(root, -1)]
         self._seen: set[JobLog] = {root}
+        """Those that are in `_places`, or may be met again."""
         self._waits_for: JobLog | None = None
         self._failures: list[Failure] = []
         self._more_failures = 0
@@ -95,19 +97,31 @@ class Viewer:
         if isinstance(entry, Start) and self._transcript.shows_pids and not (place.log.started.pid or place.log.ended):
             return False
         place.index += 1
-        if isinstance(entry, JobLog):
-            if (self._recursive or place.depth < 0) and entry not in self._seen:
-                self._seen.add(entry)
-                self._places.append(_Place(entry, place.depth + 1))
+        if isinstance(entry, JobLog | Kept):
+            if self._recursive or place.depth < 0:
+                self._enter(entry, place.depth + 1)
         else:
             self._show(place, entry)
         return True
+
+    def _enter(self, entry: JobLog | Kept, depth: int) -> None:
+        if isinstance(entry, Kept) and entry.segment is None:
+            start, done = entry.silence()
+            self._transcript.started(entry.path, depth, start)
+            self._transcript.ended(entry.path, depth, start, done)
+            return
+        log = JobLog.again(entry) if isinstance(entry, Kept) else entry
+        if log not in self._seen:
+            self._seen.add(log)
+            self._places.append(_Place(log, depth))
 
     def _leave(self, place: _Place) -> bool:
         log = place.log
         if not log.ended:
             return False
         self._places.pop()
+        if not log.stays:
+            self._seen.discard(log)
         if place.depth < 0:
             self._transcript.failed(self._failures, self._more_failures)
         elif log.done is not None:

@@ -131,9 +131,11 @@ def test_no_pretty_shows_the_lines_that_other_tools_read(project: Project) -> No
 
 def test_debug_pids_tells_the_pids_of_scripts(project: Project) -> None:
     project.write("x.do", "echo $$ >&2\n")
-    first, second = project.run("redo", "--debug-pids", "x", check=True).stderr.splitlines()
+    project.write("silent.do", "echo $$ >pid\n")
+    first, second, third = project.run("redo", "--debug-pids", "x", "silent", check=True).stderr.splitlines()
     assert first == b"%-6d redo  x" % int(second)
-    assert log(project, "--debug-pids", "x").splitlines() == [first, second]
+    assert third == b"%-6d redo  silent" % int(project.read("pid"))
+    assert log(project, "--debug-pids", "x", "silent").splitlines() == [first, second, third]
 
 
 def test_debug_locks_tells_of_a_build_that_is_waited_for(project: Project, pids: Fifo, go: Fifo) -> None:
@@ -235,6 +237,36 @@ def test_f_of_a_nested_target_that_runs(project: Project, pids: Fifo, go: Fifo) 
     out, _ = finish(following)
     assert out == b"y late\nx late\n"
     finish(building)
+
+
+def test_who_comes_late_is_shown_all_from_the_beginning(project: Project, pids: Fifo, go: Fifo) -> None:
+    """Also what has ended since, and is kept in the store alone."""
+    make_tree(project)
+    project.write(
+        "all.do", "redo-ifchange silent top fails || :; echo x >pids; read x <go; redo-ifchange last; exit 3\n"
+    )
+    project.write("silent.do", "")
+    project.write("fails.do", "redo-ifchange inner; echo oh no >&2; exit 4\n")
+    project.write("inner.do", "echo inner >&2\n")
+    project.write("last.do", "echo last >&2\n")
+    building = project.start("redo", "-j2", "--no-pretty", "all")
+    pids.receive()
+    following = project.start("redo-log", "-rf", "--no-pretty", "all")
+    joining = project.start("redo-ifchange", "all")
+    seen = expect(joining, b"redo    fails (exit 4)\n")
+    assert following.stdout
+    early = b"".join(iter(following.stdout.readline, b"oh no\n"))
+    go.send()
+    _, built = finish(building, status=1)
+    late = following.stdout.read()
+    finish(following)
+    _, joined = finish(joining, status=1)
+    assert seen + joined == log(project, "-r", "all")
+    assert early + b"oh no\n" + late == built
+    assert [line.split()[-1] for line in built.splitlines() if b"@@REDO:do:" in line] == [
+        b"all", b"silent", b"top", b"sub/mid", b"sub/leaf", b"other", b"fails", b"inner", b"last"
+    ]  # fmt: skip
+    assert not re.search(rb":0:|:0\.0000@@", built)
 
 
 def test_f_of_a_target_that_does_not_run_shows_its_last_log(project: Project) -> None:

@@ -1,13 +1,15 @@
-"""Loaded into a server by a .pth file: counts what only Python's collector would free.
+"""Loaded into a server by a .pth file: counts what only Python's collector would free, and logs.
 
 SIGUSR1: from now on keep such objects; one is made at once. SIGUSR2: write how many there are, and of which types, to
-`$HOME/garbage`.
+`$HOME/garbage`, and how many logs there are to `$HOME/logs`.
 """
 
 import collections
 import gc
 import os
 import signal
+
+from redod.logs.joblog import JobLog
 
 
 def begin(_number: int, _frame: object) -> None:
@@ -23,9 +25,15 @@ def report(_number: int, _frame: object) -> None:
     gc.collect()
     found = collections.Counter(type(each).__name__ for each in gc.garbage)
     gc.garbage.clear()
-    path = os.path.expanduser("~/garbage")
+    write("garbage", "".join(f"{count} {name}\n" for name, count in found.most_common()))
+    gc.unfreeze()
+    write("logs", str(sum(isinstance(each, JobLog) for each in gc.get_objects())))
+
+
+def write(name: str, text: str) -> None:
+    path = os.path.expanduser(f"~/{name}")
     with open(path + ".new", "w") as file:
-        file.writelines(f"{count} {name}\n" for name, count in found.most_common())
+        file.write(text)
     os.rename(path + ".new", path)
 
 

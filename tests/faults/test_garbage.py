@@ -1,4 +1,6 @@
-"""Memory: what a build makes and drops goes at once, so that nobody must look through the graph for garbage."""
+"""Memory: what a build makes and drops goes at once, so that nobody must look through the graph for garbage. A target's
+log goes when it is stored.
+"""
 
 import os
 import signal
@@ -7,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.behaviour.events import Fifo, expect, finish
 from tests.behaviour.project import CLIENTS, Project, make_install
 
 
@@ -49,3 +52,27 @@ def test_builds_leave_no_garbage(project: Project) -> None:
         project.run("redo-ifchange", "all")
         project.run("redo", "-k", "bad", "a")
     assert garbage(project) == ["1 list"], "only what was made to be found"
+
+
+def test_a_build_keeps_in_memory_the_logs_of_what_runs_and_of_what_failed(
+    project: Project, pids: Fifo, go: Fifo
+) -> None:
+    names = " ".join(f"{kind}{number}" for kind in ("silent", "says", "asks") for number in range(40))
+    project.write(
+        "all.do", f"redo-ifchange {names}; redo-ifchange fails || :; echo x >{pids.path}; read x <{go.path}; exit 1\n"
+    )
+    project.write("default.do", "case $1 in s[ai]*) redo-ifchange source; esac\n")
+    project.write("source", "")
+    for number in range(40):
+        project.write(f"says{number}.do", "redo-ifchange source; echo words >&2\n")
+        project.write(f"asks{number}.do", f"redo-ifchange below{number} silent{number}; echo more words >&2\n")
+    project.write("fails.do", "exit 3\n")
+    building = project.start("redo", "-j2", "all")
+    pids.receive()
+    seen = expect(building, b"fails (exit 3)\n")
+    signalled(project, signal.SIGUSR2)
+    alive = int((project.runtime / "home" / "logs").read_text())
+    go.send()
+    _, rest = finish(building, status=1)
+    assert (seen + rest).count(b"redo  ") == 1 + 4 * 40 + 3
+    assert alive <= 4, "of the session, of all, of what failed, and of who has spoken last"

@@ -2,6 +2,7 @@ import errno
 import os
 import tempfile
 from pathlib import Path
+from weakref import ref
 
 import pytest
 from hypothesis import given
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 
 from redod.logs import joblog
 from redod.logs.joblog import AllUnchanged, JobLog, Room, Span
+from redod.logs.kept import Kept
 from redod.logs.records import Child, Done, Message, Note, Started, Text, Unchanged, decode
-
-ROOT = b"/w"
+from redod.logs.segments import Segments
+from tests.unit.logs import ROOT, keep
 
 
 def stored(log: JobLog) -> list[object]:
@@ -199,28 +201,98 @@ def test_a_waiter_is_called_once_at_the_next_growth_or_end() -> None:
     assert heard == ["grew", "grew"]
 
 
-def test_a_settled_log_reads_its_text_from_where_it_is_stored() -> None:
+def test_a_settled_log_reads_its_text_from_where_it_is_stored(tmp_path: Path) -> None:
     log = JobLog(b"/w/a")
     log.write(b"abcdef")
     log.message(b"between")
     log.write(b"ghi")
     log.finish(0, 0)
     data = log.encode(ROOT)
-    asked: list[int] = []
-
-    def reader(offset: int, length: int) -> bytes:
-        asked.append(length)
-        return data[offset : offset + length]
-
-    log.settle(reader)
+    keep(log, Segments(bytes(tmp_path)))
     assert text_of(log) == b"abcdefghi"
     first, _, second = log.entries
     assert isinstance(first, Span)
     assert isinstance(second, Span)
     assert log.text(first, 2, 3) == b"cde"
     assert log.text(second, 7, 100) == b"hi"
-    assert asked == [6, 3, 3, 2]
     assert log.encode(ROOT) == data
+
+
+def test_of_a_success_that_is_stored_its_parent_keeps_only_where_it_is(tmp_path: Path) -> None:
+    segments, parent, logs = Segments(bytes(tmp_path)), JobLog(b"/w/all"), []
+    for name in (b"silent", b"says", b"asks", b"fails"):
+        logs.append(JobLog(b"/w/" + name))
+        parent.child(logs[-1])
+        logs[-1].start(1.0)
+    silent, says, asks, fails = logs
+    says.write(b"words\n")
+    asks.child(built(b"/w/below"))
+    for log in logs:
+        log.finish(log is fails, 0)
+        keep(log, segments)
+    assert [entry.path for entry in parent.entries if isinstance(entry, Kept)] == [silent.path, says.path, asks.path]
+    assert parent.entries[3] is fails
+    parent.finish(1, 0)
+    assert stored(parent) == [*(Child(log.path) for log in logs), Done(1, 0)]
+    gone = ref(says)
+    del log, says, logs
+    assert gone() is None
+
+
+def test_a_log_that_is_shown_in_several_places_stays_there(tmp_path: Path) -> None:
+    shared, parents = JobLog(b"/w/s"), [JobLog(b"/w/a"), JobLog(b"/w/b")]
+    for parent in parents:
+        parent.child(shared)
+    shared.start(1.0)
+    shared.finish(0, 0)
+    keep(shared, Segments(bytes(tmp_path)))
+    assert [parent.entries for parent in parents] == [[shared]] * 2
+
+
+def test_a_log_whose_start_somebody_else_says_stays(tmp_path: Path) -> None:
+    parent, log = JobLog(b"/w/all"), JobLog(b"/w/a")
+    parent.child(log)
+    log.start(1.0, is_shown=False)
+    log.finish(0, 0)
+    keep(log, Segments(bytes(tmp_path)))
+    assert parent.entries == [log]
+
+
+def test_a_kept_log_can_be_had_again(tmp_path: Path) -> None:
+    parent, log, below = JobLog(b"/w/all"), JobLog(b"/w/a"), built(b"/w/below")
+    parent.child(log)
+    log.note(b"a is out of date: it was never built")
+    log.start(1.0)
+    log.runs_as(7)
+    log.write(b"one\n")
+    log.child(below)
+    log.unchanged([b"/w/c"])
+    log.write(b"x" * 300_000)
+    log.message(b"mind the gap")
+    log.finish(0, 1.25)
+    keep(log, Segments(bytes(tmp_path)))
+    [kept] = parent.entries
+    assert isinstance(kept, Kept)
+    again = JobLog.again(kept)
+    assert again.ended
+    assert (again.started, again.done) == (log.started, log.done)
+    assert again.encode(ROOT) == log.encode(ROOT)
+    assert below in again.entries
+
+
+def test_a_kept_log_that_cannot_be_read_any_more_says_so(tmp_path: Path) -> None:
+    parent, log = JobLog(b"/w/all"), JobLog(b"/w/a")
+    parent.child(log)
+    log.start(1.0)
+    log.write(b"words")
+    log.finish(0, 0)
+    keep(log, Segments(bytes(tmp_path)))
+    os.truncate(tmp_path / "000001", 0)
+    [kept] = parent.entries
+    assert isinstance(kept, Kept)
+    again = JobLog.again(kept)
+    assert again.ended
+    assert again.entries == [Message(b"redo: what was printed here cannot be read any more")]
 
 
 @given(st.binary(max_size=200))

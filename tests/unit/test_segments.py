@@ -110,17 +110,19 @@ def test_a_log_longer_than_a_segment_or_all_of_them_is_kept_until_the_next(tmp_p
     assert segments.read(big, b"b") is None
 
 
-def test_a_reader_outlives_the_deletion_of_its_segment_and_then_closes_it(tmp_path: Path) -> None:
+def test_a_segment_can_be_read_after_it_was_deleted_and_then_it_is_closed(tmp_path: Path) -> None:
     segments = at(tmp_path / "log", segment_size=100, total_size=300)
     before = len(os.listdir("/proc/self/fd"))
     place = put(segments, b"a", b"0123456789" * 6)
-    reader = segments.reader(place)
+    segment = segments.find(place.segment)
+    assert segment is not None
     for _ in range(9):
         put(segments, b"b", b"x" * 60)
     assert segments.read(place, b"a") is None
-    assert reader(8, 4) == b"8901"
+    assert segment.piece(place, 8, 4) == b"8901"
+    assert segment.record(place, b"a") == b"0123456789" * 6
     assert len(os.listdir("/proc/self/fd")) == before + 2
-    del reader
+    del segment
     segments.close()
     assert len(os.listdir("/proc/self/fd")) == before
 

@@ -1,10 +1,18 @@
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from weakref import ref
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from redod.logs.joblog import JobLog, Room
+from redod.logs.segments import Segments
 from redod.logs.transcript import Style, show_name, status_words
 from redod.logs.viewer import Viewer
+from tests.unit.logs import keep
 
 STYLE = Style(cwd=b"/w")
 
@@ -170,6 +178,63 @@ def test_a_log_under_several_parents_is_shown_once_in_each_session_from_its_star
     assert after == [b"late\nredo  b\n"] * 2
 
 
+Tree = tuple[bytes, int, list["Tree"]]
+"""What a target says before and after it asks for others, how it ends, and those others."""
+
+TREES: st.SearchStrategy[Tree] = st.recursive(
+    st.tuples(st.binary(max_size=3), st.sampled_from([0, 0, 0, 1]), st.just([])),
+    lambda below: st.tuples(st.binary(max_size=3), st.sampled_from([0, 0, 0, 1]), st.lists(below, max_size=4)),
+)
+
+
+def run(parent: JobLog, tree: Tree, ended: Callable[[JobLog], None]) -> None:
+    """All of one call are started before the first of them ends."""
+    text, _, below = tree
+    parent.write(text)
+    logs = [child(parent, b"%d" % number) for number in range(len(below))]
+    for log, inner in zip(logs, below, strict=True):
+        run(log, inner, ended)
+        log.finish(inner[1], 0.25)
+        ended(log)
+    parent.write(text)
+
+
+@given(TREES, st.integers(1, 40))
+def test_what_is_shown_is_the_same_when_logs_are_stored_as_they_end(tree: Tree, pace: int) -> None:
+    style = STYLE._replace(times=True, pids=True)
+    live, root = JobLog(b""), JobLog(b"")
+    run(live, tree, lambda log: None)
+    with tempfile.TemporaryDirectory() as directory:
+        segments = Segments(os.fsencode(directory))
+        slow, out = Viewer(root, style), b""
+
+        def ended(log: JobLog) -> None:
+            nonlocal out
+            keep(log, segments)
+            out += slow.read(pace)
+
+        run(root, tree, ended)
+        live.finish(0, 0)
+        root.finish(0, 0)
+        assert out + read_all(slow) == shown(root, style) == shown(live, style)
+        assert slow.finished
+
+
+def test_a_viewer_keeps_no_log_that_it_has_left(tmp_path: Path) -> None:
+    segments, root = Segments(bytes(tmp_path)), JobLog(b"")
+    viewer = Viewer(root, STYLE)
+    log = child(root, b"a")
+    log.write(b"words\n")
+    assert read_all(viewer) == b"redo  a\nwords\n"
+    log.finish(0, 0)
+    keep(log, segments)
+    root.write(b"more words\n")
+    assert read_all(viewer) == b"more words\n"
+    gone = ref(log)
+    del log
+    assert gone() is None
+
+
 def test_on_ready_is_called_once_after_an_empty_read() -> None:
     calls: list[str] = []
     root = JobLog(b"")
@@ -201,7 +266,7 @@ def test_a_closed_viewer_waits_for_nothing() -> None:
     assert viewer.finished
 
 
-def test_a_log_that_is_stored_while_it_is_read_goes_on_where_it_was() -> None:
+def test_a_log_that_is_stored_while_it_is_read_goes_on_where_it_was(tmp_path: Path) -> None:
     root = JobLog(b"")
     log = JobLog(b"/w/a", Room(memory=4))
     root.child(log)
@@ -209,18 +274,17 @@ def test_a_log_that_is_stored_while_it_is_read_goes_on_where_it_was() -> None:
     viewer = Viewer(root, STYLE)
     assert viewer.read(3) == b"012"
     log.finish(0, 0)
-    data = log.encode(b"/w")
-    log.settle(lambda offset, length: data[offset : offset + length])
+    keep(log, Segments(bytes(tmp_path)))
     assert read_all(viewer) == b"3456789"
 
 
-def test_a_text_that_the_disk_does_not_give_back_does_not_hold_up_the_rest() -> None:
+def test_a_text_that_the_disk_does_not_give_back_does_not_hold_up_the_rest(tmp_path: Path) -> None:
     root = JobLog(b"")
     log = child(root, b"a")
     log.write(b"lost\n")
     log.finish(1, 0)
-    log.encode(b"/w")
-    log.settle(lambda offset, length: b"")
+    keep(log, Segments(bytes(tmp_path)))
+    os.truncate(tmp_path / "000001", 0)
     root.finish(1, 0)
     assert shown(root) == b"redo  a\nredo  a (exit 1)\n"
 
