@@ -24,7 +24,7 @@ def redo_dot(context: Context) -> Attendant | None:
 
 async def _answer(context: Context, paths: list[bytes]) -> None:
     nodes = await under(context, paths, recursive=True)
-    verdicts = await context.engine.judge([node for node in nodes if node.kind is Kind.TARGET])
+    verdicts = await context.engine.judging.judge([node for node in nodes if node.kind is Kind.TARGET])
     await send(context, _lines(nodes, verdicts, context.invocation.cwd))
 
 

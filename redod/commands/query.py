@@ -111,7 +111,9 @@ async def _sources(_: Context, nodes: list[Node]) -> Iterable[Node]:
 
 
 async def _outdated(context: Context, nodes: list[Node]) -> Iterable[Node]:
-    verdicts = await context.engine.judge([node for node in nodes if node.kind is Kind.TARGET or _is_to_be_made(node)])
+    verdicts = await context.engine.judging.judge(
+        [node for node in nodes if node.kind is Kind.TARGET or _is_to_be_made(node)]
+    )
     return (node for node, verdict in verdicts.items() if not isinstance(verdict, Clean | Source))
 
 

@@ -29,7 +29,7 @@ async def _answer(context: Context, paths: list[bytes]) -> None:
     await open_around(context, paths)
     nodes = list(dict.fromkeys(known(context, path) for path in paths))
     outdated: dict[Node, tuple[int, Reason]] = {}
-    verdicts = await context.engine.judge(nodes, outdated)
+    verdicts = await context.engine.judging.judge(nodes, outdated)
     telling = _Telling(context, outdated, await find_dependents(context))
     lines = (line for node in nodes for line in telling.about(node, verdicts[node]))
     await send(context, (line.encode() + b"\n" for line in lines))

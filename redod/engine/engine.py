@@ -9,7 +9,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import time
 from asyncio import AbstractEventLoop, TimerHandle, to_thread
 from collections import deque
@@ -19,23 +18,25 @@ from typing import assert_never
 
 from redod.core import events
 from redod.core import instructions as do
-from redod.core.check import Check
-from redod.core.graph import Graph, Kind, Node
+from redod.core.graph import Graph
 from redod.core.model import Call, Job, Session
 from redod.core.moves import clients_of
 from redod.core.outcome import Outcome
-from redod.core.paths import directory_of, relative
+from redod.core.paths import relative
 from redod.core.scheduler import Scheduler
-from redod.core.stamps import Moment, Stamp
 from redod.core.states import JobState
 from redod.core.tokens import Pool
-from redod.core.verdicts import Reason, Verdict
+from redod.core.verdicts import Reason
 from redod.engine import telling
-from redod.engine.client import Client, Direct, OnConsole, Setting
+from redod.engine.client import Client, Direct, OnConsole
 from redod.engine.environment import Environments
 from redod.engine.goals import Goals
+from redod.engine.judging import Judging
 from redod.engine.load import LoadWatch
+from redod.engine.looking import Looking
 from redod.engine.placing import Placing
+from redod.engine.pools import Pools
+from redod.engine.remains import Remains
 from redod.engine.run import Run
 from redod.engine.starting import Starting
 from redod.engine.stores import OpenWorkspace, Stores
@@ -43,15 +44,13 @@ from redod.engine.tasks import SLICE, Tasks
 from redod.engine.watching import Watching
 from redod.files import outputs
 from redod.files.captures import Captures
-from redod.files.observe import ObserveError, observe, observe_source
+from redod.files.observe import ObserveError
 from redod.files.outputs import OutputError
 from redod.jobs.ending import Marks, end
 from redod.jobs.holders import read_process
-from redod.jobs.leftovers import end_leftovers
 from redod.jobs.scan import Scan
 from redod.jobs.spawner import Spawner
 from redod.jobserver.jobservers import Jobservers
-from redod.jobserver.pipe import Pipe
 from redod.readers import Readers
 from redod.store import StoreError
 from redod.store.lock import Owner
@@ -72,9 +71,10 @@ class Engine:
         self.graph = Graph(time.time_ns() // 1000)
         self.scheduler = Scheduler(self.graph, jobs)
         self.stores = Stores(loop, self.graph, owner)
-        self.stores.on_crash = self._clean_up
         self.goals = Goals(self.graph, self.stores)
         self.tasks = Tasks()
+        self.remains = Remains(self.tasks, self.stores.litter)
+        self.stores.on_crash = self.remains.clean_up
         self.runs: dict[Job, Run] = {}
         self.jobs_run = 0
         """Since the start."""
@@ -90,9 +90,7 @@ class Engine:
         self.socket = owner.socket
         self._tokens: dict[bytes, Run] = {}
         self.jobservers = Jobservers(loop, owner.socket.removesuffix(b".sock") + b".jobs")
-        self.jobservers.keep(self.scheduler.world.shared)
-        self._pools: dict[bytes, Pool] = {}
-        """By root, of the workspaces whose `redod.toml` says how many jobs."""
+        self.pools = Pools(self.scheduler.world, self.stores, self.jobservers)
         self._loads = LoadWatch(loop, lambda session: self.post(events.LoadFell(session)), _tell_of_load)
         self.readers = Readers(loop)
         self.spawner = Spawner(self.readers, commands + b"/redod")
@@ -103,6 +101,8 @@ class Engine:
         self.watching = Watching(
             loop, self.graph, self.post, is_idle=lambda: not self._busy, has_jobs=lambda: bool(self.runs)
         )
+        self._looking = Looking(self.graph, self.stores, self.watching)
+        self.judging = Judging(self.scheduler, self.stores, self._looking, self.catch_up)
         self.stores.on_left = self.watching.leave
         self.stores.resting.keepers.append(self.goals.workspaces)
         self._placing = Placing(loop, self.stores, self.watching, self._hear)
@@ -111,40 +111,10 @@ class Engine:
         )
         self._on_end: dict[Session, Callable[[], None]] = {}
         self._letting_go: TimerHandle | None = None
-        self._cleaning: set[asyncio.Task[None]] = set()
 
     def on_end(self, session: Session, callback: Callable[[], None]) -> None:
         """Call back when nothing of the session is left."""
         self._on_end[session] = callback
-
-    def pool_of(self, target: bytes, setting: Setting) -> Pool:
-        """What a session without -j draws on whose first target this is: its workspace's pool, else the shared one.
-
-        Raises ConfigError.
-        """
-        root = self.stores.root(target, setting)
-        jobs = self.stores.configs.read(root).jobs
-        if jobs is None:
-            return self.scheduler.world.shared
-        pool = self._pools.get(root)
-        if pool is None or pool.size != jobs:
-            if pool is not None:
-                self._give_up(pool)
-            pool = self._pools[root] = Pool(jobs)
-            self.jobservers.keep(pool)
-        return pool
-
-    def _give_up(self, pool: Pool) -> None:
-        """Sessions that run go on with it."""
-        self.jobservers.let_go(pool)
-        if pool not in self.scheduler.world.pools:
-            self.jobservers.rest(pool)
-
-    def borrow(self, jobserver: Pipe, jobs: int) -> Pool:
-        """A pool for one session: what the make around it has, which runs `jobs` at a time."""
-        pool = Pool(jobs, borrowed=True)
-        self.jobservers.lend(pool, jobserver)
-        return pool
 
     def run_of_token(self, token: bytes) -> Run | None:
         """The running job that a nested call names."""
@@ -183,39 +153,6 @@ class Engine:
             self.post(event)
         while self._busy and not self.is_broken:  # noqa: ASYNC110  (it is for the loop's next turn, not for an event)
             await asyncio.sleep(0)
-
-    async def judge(
-        self, nodes: list[Node], outdated: dict[Node, tuple[int, Reason]] | None = None
-    ) -> dict[Node, Verdict]:
-        """Check targets as a new session would; nothing is built. `outdated`: gets what was found to be so (`Check`).
-
-        Raises ObserveError.
-        """
-        outdated = {} if outdated is None else outdated
-        epoch = self.scheduler.world.next_epoch()
-        verdicts: dict[Node, Verdict] = {}
-        await self.catch_up()
-        deadline = time.monotonic() + SLICE
-        for node in nodes:
-            check = Check(self.graph, node, epoch, outdated=outdated)
-            while isinstance(result := check.run(), list):
-                now = time.time_ns()
-                stamps, watched = self._look(result, now)
-                check.observed(stamps, Moment(epoch, now, watched))
-                deadline = await self._let_others(deadline)
-            for changed in check.changed:
-                self.stores.record(changed)
-            verdicts[node] = result
-            deadline = await self._let_others(deadline)
-        return verdicts
-
-    async def _let_others(self, deadline: float) -> float:
-        """Give others a turn after the deadline; the next one."""
-        if time.monotonic() < deadline:
-            return deadline
-        await asyncio.sleep(0)
-        await self.catch_up()
-        return time.monotonic() + SLICE
 
     def _pump(self) -> None:
         self._busy = True
@@ -257,7 +194,7 @@ class Engine:
     def _obey(self, instruction: do.Instruction) -> None:
         match instruction:
             case do.Observe():
-                self._events.append(self._observe(instruction))
+                self._events.append(self._looking.observe(instruction))
             case do.Reply(call, status):
                 client(call).reply(status)
             case do.StartJob(job, _):
@@ -313,35 +250,6 @@ class Engine:
     def _ask(self, pool: Pool) -> None:
         if self.jobservers.take(pool, lambda: self.post(events.TokenOffered(pool))):
             self._events.append(events.TokenGranted(pool))
-
-    def _observe(self, order: do.Observe) -> events.Event:
-        now = time.time_ns()
-        try:
-            stamps, watched = self._look(order.paths, now, order.until_file)
-            return events.Observed(order.subject, stamps, now, watched)
-        except ObserveError as error:
-            return events.ObserveFailed(order.subject, str(error))
-
-    def _look(self, paths: list[bytes], now: int, until_file: bool = False) -> tuple[list[Stamp], set[bytes]]:
-        """What is there, and those of the directories that were watched before."""
-        find, covers = self.graph.find, self.watching.covers
-        stamps: list[Stamp] = []
-        covered: dict[bytes, bool] = {}
-        by_content: dict[bytes, bool] = {}
-        for path in paths:
-            directory = directory_of(path)
-            if directory not in covered:
-                covered[directory] = covers(directory)
-            node = find(path)
-            if node is None or node.kind is Kind.TARGET:
-                stamps.append(observe(path))
-            else:
-                if directory not in by_content:
-                    by_content[directory] = self.stores.is_by_content(directory)
-                stamps.append(observe_source(path, now, node.stamp, by_content[directory]))
-            if until_file and stamps[-1].leads_to_file:
-                break
-        return stamps, {directory for directory, is_covered in covered.items() if is_covered}
 
     def _start(self, job: Job) -> None:
         asking = clients_of(job.want.calls[0])[0]
@@ -460,22 +368,6 @@ class Engine:
                 self.post(events.JobExited(run.job, -9))
             if not run.job.pipe_closed:
                 self.post(events.PipeClosed(run.job))
-
-    def _clean_up(self, dead: Owner, root: bytes) -> None:
-        if dead.host == socket.gethostname():
-            task = self.tasks.start(self._clean_up_after, dead, root)
-            self._cleaning.add(task)
-            task.add_done_callback(self._cleaning.discard)
-
-    async def _clean_up_after(self, dead: Owner, root: bytes) -> None:
-        await end_leftovers(dead.pid, dead.socket)
-        # In a thread of its own: the build need not wait for a walk through the whole tree.
-        self.tasks.start(to_thread, outputs.remove_litter, root, self.stores.litter)
-
-    async def wait_clean(self) -> None:
-        """Return when the scripts that a killed server has left in the opened workspaces are gone."""
-        while self._cleaning:
-            await asyncio.wait(self._cleaning)
 
     async def close(self) -> None:
         """End all jobs and give everything back."""

@@ -54,7 +54,7 @@ async def open_stores(
     with engine.tasks.waiting(), engine.stores.resting.errand():
         while missing := engine.stores.missing(targets, setting, teller.session, make=make):
             await _open(engine, teller, missing[0], setting)
-            await engine.wait_clean()
+            await engine.remains.wait_clean()
             if not make:
                 await _offer_adoption(engine, teller, missing[0].root)
 

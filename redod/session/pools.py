@@ -22,9 +22,9 @@ def choose_pool(
         warning = f"a -j{jobs} below make: it gets a pool of its own, beside make's jobserver" if named else ""
         return Pool(jobs), warning
     if named is None:
-        return engine.pool_of(target, setting), ""
+        return engine.pools.of(target, setting), ""
     try:
-        return engine.borrow(_borrowed(named, setting.cwd, ends), named.jobs), ""
+        return engine.pools.borrow(_borrowed(named, setting.cwd, ends), named.jobs), ""
     except DeadJobserverError as error:
         return Pool(1), f"make's jobserver cannot be used, so this builds one target at a time: {error}"
 

@@ -86,7 +86,7 @@ async def test_a_chain_that_is_out_of_date_is_walked_once_by_redo_ood(
         return judge_itself(check, frame)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Check, "_judge_itself", count)
-    verdicts = await engine.judge(chain[::-1])
+    verdicts = await engine.judging.judge(chain[::-1])
     assert all(isinstance(verdict, Dirty) for verdict in verdicts.values())
     assert len(judged) < 3 * len(chain)
 
