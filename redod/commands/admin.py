@@ -1,4 +1,4 @@
-"""`redod status`, `redod stop`, `redod release`: the server about itself."""
+"""`redod status`, `redod stop`, `redod release`, `redod waits`: the server about itself."""
 
 import os
 import time
@@ -17,6 +17,7 @@ from redod.engine.claims import Request
 from redod.engine.collecting import collect
 from redod.engine.run import Run
 from redod.errors import RedodError, UsageError
+from redod.session.ring import encode_waits
 from redod.session.subscription import Subscription
 
 _STATES = {
@@ -88,7 +89,7 @@ class Status(BaseModel):
 
 
 def redod(context: Context) -> Attendant | None:
-    """`redod status [--json]`, `redod stop`; `redod release LOCK SOCKET CLIENT PHASE` is for other servers."""
+    """`redod status [--json]`, `redod stop`; `redod release` and `redod waits` are for other servers."""
     match context.invocation.args:
         case (b"status",):
             return Errand(context, _show_status, context, _text)
@@ -110,8 +111,10 @@ def redod(context: Context) -> Attendant | None:
             return redod_service(context, tuple(words))
         case (b"forget",):
             return Errand(context, _forget, context)
-        case (b"release", lock, socket, client, phase) if client.isdigit():
-            return Errand(context, _release, context, lock, Request(socket, int(client), phase == b"building"))
+        case (b"release", lock, _, client, phase) if client.isdigit():
+            return Errand(context, _release, context, lock, Request(int(client), phase == b"building"))
+        case (b"waits", lock, phase):
+            _show_waits(context, lock, phase == b"building")
         case (b"gc",):
             return Errand(context, _gc, context)
         case _:
@@ -180,6 +183,14 @@ async def _release(context: Context, lock: bytes, request: Request) -> None:
                 f" {os.getpid()}), which waits for the script: keep REDO_JOB and REDOD_SOCKET in its environment"
             )
         await engine.stores.release(workspace, request)
+    context.link.exit(0)
+
+
+def _show_waits(context: Context, lock: bytes, is_building: bool) -> None:
+    stores = context.engine.stores
+    workspace = stores.find(lock)
+    if workspace is not None:
+        context.link.output(1, encode_waits(stores.claims.waits_behind(workspace.root, is_building)))
     context.link.exit(0)
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from redod.collector import Collector
 from redod.commands.usage import USAGE
-from redod.core.model import Session
+from redod.core.model import Job, Session
 from redod.engine.client import Setting
 from redod.engine.engine import Engine
 from redod.engine.run import Run
@@ -79,6 +79,11 @@ class Context:
     @property
     def session(self) -> Session | None:
         """Only a `Caller` builds for one."""
+        return None
+
+    @property
+    def job(self) -> Job | None:
+        """Nor does a script wait for what is only asked."""
         return None
 
     def setting(self) -> Setting:

@@ -1,6 +1,8 @@
 """The wait-for graph: who would wait for whom. It is derived from calls, wants and jobs, never kept."""
 
-from redod.core.model import Call, Job, Want
+from collections.abc import Iterable
+
+from redod.core.model import Call, Job, Session, Want
 from redod.core.states import WantState
 
 
@@ -11,6 +13,17 @@ def waits_for(want: Want) -> list[Want]:
     if want.job is not None and want.state in (WantState.RUNNING, WantState.JOINED):
         return [pending for call in want.job.calls for pending in call.pending]
     return []
+
+
+def jobs_awaited(sessions: Iterable[Session]) -> set[Job]:
+    """The jobs, also of others, that must be over before these sessions can be."""
+    todo = [want for session in sessions for want in session.wants.values()]
+    found = set(todo)
+    while todo:
+        following = set(waits_for(todo.pop())) - found
+        found |= following
+        todo += following
+    return {job for want in found if (job := _job_of(want)) is not None}
 
 
 def find_cycle(call: Call, want: Want) -> list[Want]:

@@ -1,46 +1,54 @@
-"""Claims: which sessions use which workspaces, which other servers have asked for one, and who waits for whom.
+"""Claims: which sessions use which workspaces, which of these others have asked for, and who waits for one elsewhere.
 
-It decides when a workspace may be given up, and that of two servers whose builds wait for each other one is refused. It
-does not know stores. Workspaces are named by their roots, servers by their sockets.
+It decides when a workspace may be given up. It does not know stores. Workspaces are named by their roots.
 """
 
 import asyncio
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
 from typing import NamedTuple
 
-from redod.core.model import Session
-from redod.core.paths import show
-from redod.store import StoreError
+from redod.core.model import Job, Session
+from redod.core.waits import jobs_awaited
 
 
 class Request(NamedTuple):
     """Another server wants a workspace. `client`: the pid of whoever made it want that."""
 
-    socket: bytes
     client: int
     is_building: bool
     """Scripts of its session run and wait. Else it is still gathering the workspaces that it needs."""
 
 
-class Wanted(NamedTuple):
-    """A request that waits. `given` ends when the workspace is given up."""
+@dataclass(eq=False, slots=True)
+class Wait:
+    """A caller here waits until a server (`server`: its socket; empty: none just now) gives a workspace up.
 
-    request: Request
-    given: "asyncio.Future[None]"
+    `job`: whose script makes the call; without one it is the session's own. `lock`: of the workspace, see
+    `WorkspaceBusy.identity`.
+    """
+
+    number: int
+    session: Session | None
+    job: Job | None
+    is_building: bool
+    server: bytes = b""
+    lock: bytes = b""
+    is_blind: bool = False
+    """It may not ask that server anything."""
 
 
 class Claims:
-    """`socket`: ours."""
-
-    def __init__(self, socket: bytes) -> None:
-        self._socket = socket
+    def __init__(self) -> None:
         self._used: dict[Session, set[bytes]] = {}
         self._gathering: set[Session] = set()
         """Sessions that have not begun: they give up what they have to one that has."""
-        self._waits: dict[Session, bytes] = {}
-        """For which server a session waits."""
-        self.wanted: dict[bytes, list[Wanted]] = {}
+        self._waits: list[Wait] = []
+        self._numbers = count()
+        self.wanted: dict[bytes, list[asyncio.Future[None]]] = {}
+        """By root, requests that wait: each ends when the workspace is given up."""
 
     def claim(self, session: Session, needed: Iterable[bytes], is_open: Iterable[bytes]) -> None:
         """The session needs these workspaces, and uses what it has of them.
@@ -68,13 +76,16 @@ class Claims:
     def leave(self, session: Session) -> set[bytes]:
         """The session is over; what it used."""
         self._gathering.discard(session)
-        self._waits.pop(session, None)
         return self._used.pop(session, set())
 
     def is_used(self, root: bytes, request: Request | None = None) -> bool:
         """Whether a session uses it that need not yield to the request."""
-        yields = self._gathering if request is not None and request.is_building else ()
-        return any(root in used and session not in yields for session, used in self._used.items())
+        return bool(self._users(root, request is not None and request.is_building))
+
+    def _users(self, root: bytes, is_building: bool) -> set[Session]:
+        """Those that need not yield to such a request."""
+        yields = self._gathering if is_building else ()
+        return {session for session, used in self._used.items() if root in used and session not in yields}
 
     def uses(self, session: Session, root: bytes) -> bool:
         return root in self._used.get(session, ())
@@ -82,41 +93,39 @@ class Claims:
     def is_building(self, session: Session | None) -> bool:
         return session in self._used and session not in self._gathering
 
-    def begin_wait(self, session: Session, server: bytes) -> None:
-        """The session waits for a workspace that another server has."""
-        self._waits[session] = server
-        self._refuse_the_later()
-
-    def end_wait(self, session: Session) -> None:
-        self._waits.pop(session, None)
-
-    async def wait_given(self, root: bytes, request: Request) -> None:
-        """Return when the workspace was given up. Raises StoreError when that would never be."""
-        wanted = Wanted(request, asyncio.get_running_loop().create_future())
-        self.wanted.setdefault(root, []).append(wanted)
-        self._refuse_the_later()
+    @contextmanager
+    def waiting(self, session: Session | None, job: Job | None) -> Iterator[Wait]:
+        """Around what a caller does that may wait for other servers."""
+        wait = Wait(next(self._numbers), session, job, self.is_building(session))
+        self._waits.append(wait)
         try:
-            await wanted.given
+            yield wait
         finally:
-            self.wanted[root].remove(wanted)
+            self._waits.remove(wait)
+
+    def waits_behind(self, root: bytes, is_building: bool) -> list[Wait]:
+        """Those that must be over before the workspace can be given up to such a request."""
+        users = self._users(root, is_building)
+        jobs = jobs_awaited(users)
+        return [
+            wait
+            for wait in self._waits
+            if wait.server and (wait.session in users if wait.job is None else wait.job in jobs)
+        ]
+
+    async def wait_given(self, root: bytes) -> None:
+        """Return when the workspace was given up."""
+        given = asyncio.get_running_loop().create_future()
+        self.wanted.setdefault(root, []).append(given)
+        try:
+            await given
+        finally:
+            self.wanted[root].remove(given)
             if not self.wanted[root]:
                 del self.wanted[root]
 
     def give(self, root: bytes) -> None:
         """It was given up."""
-        for wanted in self.wanted.get(root, ()):
-            if not wanted.given.done():
-                wanted.given.set_result(None)
-
-    def _refuse_the_later(self) -> None:
-        """Both servers see that they wait for each other; the one whose socket's name comes first goes on."""
-        for root, all_wanted in self.wanted.items():
-            for wanted in all_wanted:
-                asker = wanted.request.socket
-                waits = any(server == asker and self.uses(session, root) for session, server in self._waits.items())
-                if waits and self._socket < asker and not wanted.given.done():
-                    text = (
-                        f"redod (pid {os.getpid()}) is building in {show(root)}, and waits for a workspace in which"
-                        " this build is; run it again when that has ended, or let one redod build both"
-                    )
-                    wanted.given.set_exception(StoreError(text))
+        for given in self.wanted.get(root, ()):
+            if not given.done():
+                given.set_result(None)

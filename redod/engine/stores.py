@@ -75,7 +75,7 @@ class Stores:
         """By number, those that are closed and whose files leave the graph."""
         self.resting = Resting(loop, self._unused, self.close)
         self._count = 0
-        self.claims = Claims(owner.socket)
+        self.claims = Claims()
         self._ready: set[tuple[Session, bytes, bytes, bytes]] = set()
         """Directories (with the caller's, and the home directory) of whose targets a session uses all workspaces."""
         self._timer: TimerHandle | None = None
@@ -256,9 +256,9 @@ class Stores:
         return next((workspace for workspace in self._open.values() if workspace.store.lock_identity == lock), None)
 
     async def release(self, workspace: OpenWorkspace, request: Request) -> None:
-        """Give a workspace up as soon as no session uses it. Raises StoreError where that will never be."""
+        """Give a workspace up as soon as no session uses it."""
         if self._is_used(workspace.root, request):
-            await self.claims.wait_given(workspace.root, request)
+            await self.claims.wait_given(workspace.root)
         else:
             self.close(workspace.root)
 

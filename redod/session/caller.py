@@ -107,6 +107,11 @@ class Caller:
         return self._first_session if self._run is None else self._run.job.session
 
     @property
+    def job(self) -> Job | None:
+        """Whose script makes the call."""
+        return None if self._run is None else self._run.job
+
+    @property
     def log(self) -> JobLog:
         """Where what it asks for is shown. Most calls of scripts show nothing, and leave what these print for later."""
         if self._undrained is not None:

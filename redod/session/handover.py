@@ -3,18 +3,18 @@
 import asyncio
 import os
 import socket
-import struct
+from collections.abc import Coroutine
 from typing import Protocol
 
-from redod.core.model import Session
+from redod.core.model import Job, Session
 from redod.core.paths import relative, show
-from redod.engine.claims import Request
+from redod.engine.claims import Request, Wait
 from redod.engine.client import Setting
 from redod.engine.engine import Engine
 from redod.errors import RedodError
 from redod.files.unrecorded import matches
-from redod.protocol.frames import FrameType
-from redod.protocol.invocation import encode_request
+from redod.session.asking import ask
+from redod.session.ring import phase, wait_for_ring
 from redod.store import StoreError
 from redod.store.lock import Owner, WorkspaceBusy
 from redod.store.workspaces import Workspace
@@ -25,8 +25,6 @@ _NAMING = 0.01
 """Seconds in which a server that has just taken the lock has written its name."""
 _LOOK_AGAIN = 0.1
 """Seconds between two looks whether a server that cannot be asked has released a store."""
-_SHORT_PATH = 107
-"""Bytes of a path that fit a socket's address, unix(7)."""
 
 
 class Teller(Protocol):
@@ -39,6 +37,10 @@ class Teller(Protocol):
     @property
     def session(self) -> Session | None:
         """For which the stores are opened; another may take it over meanwhile."""
+
+    @property
+    def job(self) -> Job | None:
+        """Whose script asks for them."""
 
     def complain(self, text: str) -> None: ...
 
@@ -75,50 +77,60 @@ async def _offer_adoption(engine: Engine, teller: Teller, root: bytes) -> None:
 
 async def _open(engine: Engine, teller: Teller, workspace: Workspace, setting: Setting) -> None:
     told: asyncio.TimerHandle | None = None
-    session = teller.session
-    request = Request(engine.socket, teller.client, engine.stores.claims.is_building(session))
-    try:
-        while True:
-            try:
-                await engine.stores.open(workspace, setting.home)
-            except WorkspaceBusy as busy:
-                if busy.owner is None:
-                    await asyncio.sleep(_NAMING)
-                else:
+    with engine.stores.claims.waiting(teller.session, teller.job) as wait:
+        try:
+            while True:
+                try:
+                    await engine.stores.open(workspace, setting.home)
+                except WorkspaceBusy as busy:
+                    if busy.owner is None:
+                        await asyncio.sleep(_NAMING)
+                        continue
+                    who = f"another redod (pid {busy.owner.pid}), which is building in {show(workspace.root)}"
                     if told is None:
-                        text = f"waiting for another redod (pid {busy.owner.pid}), which is building in "
-                        told = engine.loop.call_later(PATIENCE, teller.complain, text + show(workspace.root))
-                    await _have_released(engine, busy, busy.owner, request, session)
-            else:
-                return
+                        told = engine.loop.call_later(PATIENCE, teller.complain, f"waiting for {who}")
+                    wait.server, wait.lock = busy.owner.socket, busy.identity
+                    release = _have_released(engine, busy, busy.owner, wait, teller)
+                    if not await _unless_in_ring(engine, wait, release):
+                        raise RedodError(
+                            f"{who}, itself waits, maybe by way of others, for a workspace that this build uses; run it"
+                            " again when that has ended, or let one redod build all of it"
+                        ) from None
+                else:
+                    return
+        finally:
+            if told is not None:
+                told.cancel()
+
+
+async def _unless_in_ring(engine: Engine, wait: Wait, release: Coroutine[None, None, None]) -> bool:
+    """Do this for as long as it may ever be done; whether it was."""
+    released = asyncio.ensure_future(release)
+    ring = asyncio.ensure_future(wait_for_ring(engine.socket, wait))
+    try:
+        await asyncio.wait((released, ring), return_when=asyncio.FIRST_COMPLETED)
+        (released if released.done() else ring).result()
+        return released.done()
     finally:
-        if told is not None:
-            told.cancel()
+        released.cancel()
+        ring.cancel()
 
 
-async def _have_released(
-    engine: Engine, busy: WorkspaceBusy, owner: Owner, request: Request, session: Session | None
-) -> None:
+async def _have_released(engine: Engine, busy: WorkspaceBusy, owner: Owner, wait: Wait, teller: Teller) -> None:
     """Return when the owner has released the store, or ended.
 
     Raises WorkspaceBusy when it cannot be asked, RedodError when it refuses.
     """
+    request = Request(teller.client, wait.is_building)
     if owner.host != socket.gethostname():
         raise busy
     if owner.pid == os.getpid() and owner.socket == engine.socket:
-        await _release_our_own(engine, busy, request, session)
+        await _release_our_own(engine, busy, request, teller.session)
     elif owner.socket == engine.socket:
         # Nobody reaches it there any more: its place was taken by us, so it is about to end.
         await _wait_end(owner, busy)
     else:
-        claims = engine.stores.claims
-        if session is not None:
-            claims.begin_wait(session, owner.socket)
-        try:
-            await _ask(owner, busy, request)
-        finally:
-            if session is not None:
-                claims.end_wait(session)
+        await _ask(engine, owner, busy, request, wait)
 
 
 async def _release_our_own(engine: Engine, busy: WorkspaceBusy, request: Request, session: Session | None) -> None:
@@ -137,35 +149,26 @@ async def _release_our_own(engine: Engine, busy: WorkspaceBusy, request: Request
     await engine.stores.release(here, request)
 
 
-async def _ask(owner: Owner, busy: WorkspaceBusy, request: Request) -> None:
+async def _ask(engine: Engine, owner: Owner, busy: WorkspaceBusy, request: Request, wait: Wait) -> None:
     """Have another server release the store; return when it has, or when it is worth trying again."""
+    words = (busy.identity, engine.socket, b"%d" % request.client, phase(request.is_building))
     try:
-        reader, writer = await _connect(owner.socket)
+        answer = await ask(owner.socket, b"release", *words)
     except (FileNotFoundError, ConnectionRefusedError):
         # It has lost its place, or is just stopping.
         await _wait_end(owner, busy)
-        return
     except PermissionError:
+        wait.is_blind = True
         await _wait_for_stranger(owner, busy)
-        return
     except (OSError, ValueError) as error:
         raise RedodError(
             f"cannot talk to another redod at {show(owner.socket)}, which owns {show(busy.directory)}: {error}"
         ) from error
-    try:
-        phase = b"building" if request.is_building else b"gathering"
-        args = [b"release", busy.identity, request.socket, b"%d" % request.client, phase]
-        payload = encode_request(b"redod", args)
-        writer.write(struct.pack(">IB", len(payload), FrameType.INVOKE) + payload)
-        answer = await reader.read()
-    except OSError:
-        return
-    finally:
-        writer.close()
-    if refusal := _refusal(answer):
-        raise RedodError(refusal)
-    # Else it is gone, or has never had this store: it must not be asked again and again without a pause.
-    await asyncio.sleep(_NAMING)
+    else:
+        if answer.refusal:
+            raise RedodError(answer.refusal)
+        # Else it is gone, or has never had this store: it must not be asked again and again without a pause.
+        await asyncio.sleep(_NAMING)
 
 
 async def _wait_for_stranger(owner: Owner, busy: WorkspaceBusy) -> None:
@@ -180,28 +183,6 @@ async def _wait_for_stranger(owner: Owner, busy: WorkspaceBusy) -> None:
     if user == os.stat(busy.directory).st_uid:
         raise busy
     await asyncio.sleep(_LOOK_AGAIN)
-
-
-def _refusal(answer: bytes) -> str:
-    """What the other server says against it: a REFUSED frame, or text for the standard error. Empty: it agrees."""
-    if answer[4:5] == bytes([FrameType.REFUSED]):
-        return answer[6:].decode("utf-8", "replace")
-    if answer[4:6] == bytes([FrameType.OUTPUT, 2]):
-        length = int.from_bytes(answer[:4], "big")
-        return answer[6 : 5 + length].decode("utf-8", "replace").strip().removeprefix("redod: ")
-    return ""
-
-
-async def _connect(path: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A long path is reached through its directory. Raises OSError."""
-    if len(path) <= _SHORT_PATH:
-        return await asyncio.open_unix_connection(os.fsdecode(path))
-    directory, name = os.path.split(path)
-    held = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        return await asyncio.open_unix_connection(f"/proc/self/fd/{held}/{os.fsdecode(name)}")
-    finally:
-        os.close(held)
 
 
 async def _wait_end(owner: Owner, busy: WorkspaceBusy) -> None:

@@ -220,9 +220,9 @@ def shared(bindir: Path) -> Iterator[Path]:
     shutil.rmtree(top)
 
 
-def as_user(project: Project, *argv: str) -> "subprocess.Popen[bytes]":
+def as_user(project: Project, *argv: str, cwd: Path | None = None) -> "subprocess.Popen[bytes]":
     command = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", str(project.bindir / argv[0])]
-    return project.start(*command, *argv[1:])
+    return project.start(*command, *argv[1:], cwd=cwd)
 
 
 @pytest.fixture
@@ -278,6 +278,26 @@ def test_the_user_waits_for_what_root_is_building(user: Project, root: Project) 
     assert count(user, "count") == 1
     pids.close()
     go.close()
+
+
+@IS_ROOT
+def test_of_root_and_a_user_who_need_each_others_workspace_root_is_refused(user: Project, root: Project) -> None:
+    """The user's server may not ask root's, so it cannot see that both wait."""
+    one, two = make_pair(user)
+    for path in user.path.rglob("*"):
+        os.chown(path, USER, USER)
+    pids, *gates = [Fifo(user.runtime / name) for name in ("pids", "goone", "gotwo")]
+    for fifo in (pids, *gates):
+        fifo.path.chmod(0o666)
+    clients = [as_user(user, "redo", "all", cwd=one), root.start("redo", "all", cwd=two)]
+    assert {pids.receive(), pids.receive()} == {"one", "two"}
+    for gate in gates:
+        gate.send()
+    results = [finish(client, status=None)[1] for client in clients]
+    assert [client.returncode for client in clients] == [0, 1], results
+    assert b"run it again when that has ended" in results[1]
+    for fifo in (pids, *gates):
+        fifo.close()
 
 
 @IS_ROOT
