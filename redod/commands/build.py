@@ -10,7 +10,7 @@ from redod.commands.display import DISPLAY, switch
 from redod.commands.watch import Watch
 from redod.errors import InternalError, RedodError, UsageError
 from redod.session.caller import Caller
-from redod.session.handover import open_stores
+from redod.session.handover import offer_adoption, open_stores
 from redod.session.options import BuildOptions
 from redod.session.pools import choose_pool
 
@@ -84,6 +84,8 @@ def build(context: Context, names: list[bytes], options: BuildOptions = _DEFAULT
         caller.refuse(error)
         return caller
     if ready:
+        if context.run is None:
+            offer_adoption(engine, caller, targets, setting)
         caller.build(targets, force=force)
     else:
         caller.preparing = engine.tasks.start(_open_and_build, context, caller, targets, force)

@@ -156,6 +156,10 @@ class Stores:
             self._ready.update((session, directory, setting.cwd, setting.home) for directory in whole)
         return missing
 
+    def is_outside(self, target: bytes, setting: Setting) -> bool:
+        """Whether there is no store yet where this target would be recorded."""
+        return self._workspaces.existing(target, setting.cwd, setting.home) is None
+
     def root(self, target: bytes, setting: Setting) -> bytes:
         """The root of the workspace in which this target is, or would be."""
         return self._workspaces.root(target, setting.cwd, setting.home)

@@ -12,7 +12,7 @@ from redod.engine.claims import Request, Wait
 from redod.engine.client import Setting
 from redod.engine.engine import Engine
 from redod.errors import RedodError
-from redod.files.unrecorded import matches
+from redod.files.unrecorded import Match, matches
 from redod.session.asking import ask
 from redod.session.ring import phase, wait_for_ring
 from redod.store import StoreError
@@ -66,7 +66,21 @@ async def _offer_adoption(engine: Engine, teller: Teller, root: bytes) -> None:
     here = engine.stores.at(root)
     if here is None or not here.store.loaded.knows_nothing:
         return
-    found = sorted(match.path for match in await asyncio.to_thread(list, matches(root)) if match.is_certain)
+    _offer(teller, root, await asyncio.to_thread(list, matches(root)))
+
+
+def offer_adoption(engine: Engine, teller: Teller, targets: list[bytes], setting: Setting) -> None:
+    """Where there is no store nothing is known either, and none is made for targets that exist, as all of these do."""
+    matching: dict[bytes, list[Match]] = {}
+    for target in targets:
+        if engine.stores.is_outside(target, setting) and not os.path.isdir(target):
+            matching.setdefault(engine.stores.root(target, setting), []).extend(matches(target))
+    for root, found in matching.items():
+        _offer(teller, root, found)
+
+
+def _offer(teller: Teller, root: bytes, matching: list[Match]) -> None:
+    found = sorted(match.path for match in matching if match.is_certain)
     if found:
         teller.complain(
             f"nothing is known of earlier builds in {show(root)}, but {len(found)} of the files there match a dofile"

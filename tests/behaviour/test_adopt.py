@@ -34,6 +34,17 @@ def test_a_lost_store_is_told_with_the_number_of_files_that_may_be_built(project
     assert project.read("a.o") == "a\n", "a file that may be the user's is left alone"
 
 
+@pytest.mark.parametrize("command", ["redo", "redo-ifchange"])
+def test_a_lost_store_is_told_when_all_that_is_asked_for_exists(project: Project, command: str) -> None:
+    """No store is made for what may be sources, so nobody is told by one."""
+    make_tree(project)
+    lose_everything(project)
+    result = project.run(command, "a.o", "sub/b.o", "a.c")
+    assert result.stderr.count(b"2 of the files there match a dofile") == 1
+    assert b"redo --adopt" in result.stderr
+    assert b"match a dofile" not in project.run(command, "a.c").stderr
+
+
 @pytest.mark.parametrize("is_opened", [False, True])
 def test_adopted_files_are_targets_and_out_of_date(project: Project, is_opened: bool) -> None:
     make_tree(project)
