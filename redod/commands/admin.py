@@ -179,8 +179,9 @@ async def _release(context: Context, lock: bytes, request: Request) -> None:
         around = engine.run_around(request.client)
         if around is not None and engine.stores.claims.uses(around.job.session, workspace.root):
             raise RedodError(
-                f"{show(around.job.node.path)}, whose script asks for this, is being built by another redod (pid"
-                f" {os.getpid()}), which waits for the script: keep REDO_JOB and REDOD_SOCKET in its environment"
+                f"{show(around.job.node.path)}, whose script asks for this, is being built by another build server"
+                f" (redod, pid {os.getpid()}), which waits for the script: keep REDO_JOB and REDOD_SOCKET in its"
+                " environment"
             )
         await engine.stores.release(workspace, request)
     context.link.exit(0)

@@ -83,9 +83,9 @@ def _offer(teller: Teller, root: bytes, matching: list[Match]) -> None:
     found = sorted(match.path for match in matching if match.is_certain)
     if found:
         teller.complain(
-            f"nothing is known of earlier builds in {show(root)}, but {len(found)} of the files there match a dofile"
-            f" ({show(relative(found[0], root))}{', ...' if found[1:] else ''}): they count as sources and stay as they"
-            " are. If redo has built them: redo --adopt"
+            f"nothing is known of earlier builds in {show(root)}, but dofiles match {len(found)} of the files there"
+            f" ({show(relative(found[0], root))}{', ...' if found[1:] else ''}): what is not known counts as a source"
+            " and stays as it is. If redo has built it: redo --adopt"
         )
 
 
@@ -100,15 +100,18 @@ async def _open(engine: Engine, teller: Teller, workspace: Workspace, setting: S
                     if busy.owner is None:
                         await asyncio.sleep(_NAMING)
                         continue
-                    who = f"another redod (pid {busy.owner.pid}), which is building in {show(workspace.root)}"
+                    who = (
+                        f"another build server (redod, pid {busy.owner.pid}), which is building in"
+                        f" {show(workspace.root)}"
+                    )
                     if told is None:
                         told = engine.loop.call_later(PATIENCE, teller.complain, f"waiting for {who}")
                     wait.server, wait.lock = busy.owner.socket, busy.identity
                     release = _have_released(engine, busy, busy.owner, wait, teller)
                     if not await _unless_in_ring(engine, wait, release):
                         raise RedodError(
-                            f"{who}, itself waits, maybe by way of others, for a workspace that this build uses; run it"
-                            " again when that has ended, or let one redod build all of it"
+                            f"{who}, waits for this build in turn, maybe by way of others, so none would ever end; run"
+                            " it again when that has ended, or let one server build all of it"
                         ) from None
                 else:
                     return
@@ -176,7 +179,8 @@ async def _ask(engine: Engine, owner: Owner, busy: WorkspaceBusy, request: Reque
         await _wait_for_stranger(owner, busy)
     except (OSError, ValueError) as error:
         raise RedodError(
-            f"cannot talk to another redod at {show(owner.socket)}, which owns {show(busy.directory)}: {error}"
+            f"cannot talk to another build server (redod) at {show(owner.socket)}, which owns"
+            f" {show(busy.directory)}: {error}"
         ) from error
     else:
         if answer.refusal:

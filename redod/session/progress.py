@@ -26,7 +26,7 @@ def progress_of(session: Session, cwd: bytes, seconds: float, is_preparing: bool
             running.append((job.number, name))
     waits = []
     if is_preparing:
-        waits.append("waits for another redod")
+        waits.append("waits for another build server")
     if held:
         waits.append(f"held by what it started: {' '.join(held)}")
     if elsewhere:

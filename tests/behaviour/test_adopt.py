@@ -26,7 +26,7 @@ def test_a_lost_store_is_told_with_the_number_of_files_that_may_be_built(project
     make_tree(project)
     lose_everything(project)
     result = project.run("redo-ifchange", "all", check=True)
-    assert b"2 of the files there match a dofile" in result.stderr
+    assert b"dofiles match 2 of the files there" in result.stderr
     assert b"redo --adopt" in result.stderr
     project.write("a.c", "new\n")
     again = project.run("redo-ifchange", "all", check=True)
@@ -40,9 +40,9 @@ def test_a_lost_store_is_told_when_all_that_is_asked_for_exists(project: Project
     make_tree(project)
     lose_everything(project)
     result = project.run(command, "a.o", "sub/b.o", "a.c")
-    assert result.stderr.count(b"2 of the files there match a dofile") == 1
+    assert result.stderr.count(b"dofiles match 2 of the files there") == 1
     assert b"redo --adopt" in result.stderr
-    assert b"match a dofile" not in project.run(command, "a.c").stderr
+    assert b"dofiles match" not in project.run(command, "a.c").stderr
 
 
 @pytest.mark.parametrize("is_opened", [False, True])

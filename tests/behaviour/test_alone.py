@@ -154,7 +154,7 @@ def test_a_daemon_that_ends_meanwhile_does_not_matter_to_an_instance(project: Pr
     client = project.start("redo-ifchange", "all", env={"REDOD": "off"})
     pids.receive()
     waiting = project.start("redo-ifchange", "all")
-    expect(waiting, b"waiting for another redod")
+    expect(waiting, b"waiting for another build server")
     daemon = Watched(project.server_pid)
     daemon.kill()
     finish(waiting, status=1)

@@ -212,7 +212,7 @@ def test_a_daemon_that_lost_its_place_finishes_what_it_builds(project: Project, 
     daemon = Watched(project.server_pid)
     os.unlink(status_of(project)["socket"])
     waiting = project.start("redo-ifchange", "all")
-    expect(waiting, b"waiting for another redod")
+    expect(waiting, b"waiting for another build server")
     assert daemon.is_alive
     go.send()
     finish(building)

@@ -83,7 +83,7 @@ def test_the_workspace_of_a_job_that_was_taken_over_is_not_given_up_under_it(
     wait_for_sessions(project, 1)
     # Another server asks for the workspace, and must wait.
     third = project.start("redo-ifchange", "x", env={"REDOD": "off"})
-    expect(third, b"waiting for another redod")
+    expect(third, b"waiting for another build server")
     go.send()
     finish(second)
     _, told = finish(third)

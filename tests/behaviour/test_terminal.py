@@ -212,7 +212,7 @@ def test_it_tells_of_another_server_that_is_waited_for(held: Project, go: Fifo, 
     pids.receive()
     other = Project(held.path, held.bindir, tmp_path / "other")
     with Terminal(other, "redo", "b") as terminal:
-        terminal.wait(lambda lines: has_status(lines) and "waits for another redod" in lines[-1])
+        terminal.wait(lambda lines: has_status(lines) and "waits for another build server" in lines[-1])
         for _ in range(2):
             go.send()
         assert terminal.finish() == 0

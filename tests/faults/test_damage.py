@@ -71,7 +71,7 @@ def test_without_its_journal_a_damaged_store_says_so_and_touches_nothing(project
     project.write("source", "22\n")
     result = project.run("redo-ifchange", "all", check=True)
     assert b"modified" not in result.stderr
-    assert b"2 of the files there match a dofile (a, ...)" in result.stderr
+    assert b"dofiles match 2 of the files there (a, ...)" in result.stderr
     assert (project.read("a"), project.read("b")) == ("1\n", "1\n")
     project.run("redo", "--adopt", check=True)
     assert sorted(project.redo()) == ["a", "all", "b"]

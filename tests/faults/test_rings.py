@@ -71,9 +71,9 @@ def test_who_waits_for_a_ring_without_being_in_it_is_not_refused(
     clients += [servers[number].start("redo", "all", cwd=place) for number, place in ((1, one), (2, two))]
     assert {pids.receive() for _ in clients} == {"one", "two", "three"}
     gates["three"].send()
-    expect(clients[0], b"waiting for another redod")
+    expect(clients[0], b"waiting for another build server")
     gates["one"].send()
-    expect(clients[1], b"waiting for another redod")
+    expect(clients[1], b"waiting for another build server")
     gates["two"].send()
     results = [finish(client, status=None)[1] for client in clients]
     assert [client.returncode for client in clients] == [0, 0, 1], results
@@ -95,7 +95,7 @@ def test_a_ring_that_closes_through_a_job_of_another_session_is_found(
     other = servers[1].start("redo", "all", cwd=two)
     assert pids.receive() == "two"
     gates["two"].send()
-    expect(other, b"waiting for another redod")
+    expect(other, b"waiting for another build server")
     gates["three"].send()
     results = [finish(client, status=None)[1] for client in (owner, joined, other)]
     assert [client.returncode for client in (owner, joined, other)] == [0, 0, 1], results
