@@ -72,7 +72,7 @@ class Starting:
         except RedodError as error:
             return None, str(error)
         if not job.node.workspace:
-            job.node.workspace = home.number
+            home.store.begin(job.node)
             home.targets += 1
         home.jobs += 1
         return home, ""

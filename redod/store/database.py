@@ -69,6 +69,8 @@ class Store:
         self._tables: Tables | None = None
         self._journal: Journal | None = None
         self._changed: set[Node] = set()
+        self._begun: set[bytes] = set()
+        """Targets that are ours, and of which there is no result to be stored yet. There may never be one."""
         self._intents = Intents()
         self._compact_at = COMPACT_ABOVE
         self._adopt(self._loading())
@@ -111,8 +113,12 @@ class Store:
         return bool(self._changed)
 
     def paths(self) -> list[bytes]:
-        """Every path that it names."""
-        return list(self._ids)
+        """Every path that it names, and those of all our targets."""
+        paths = self._begun.union(self._ids)
+        if self._changed:
+            # What could not be written may be named nowhere.
+            paths.update(node.path for node in self._own())
+        return list(paths)
 
     def places(self) -> list[bytes]:
         """The directories of all files that it named when it was loaded."""
@@ -123,6 +129,11 @@ class Store:
     def lock_identity(self) -> bytes:
         """Tells this store from any other, by whatever path it is reached."""
         return self._lock.identity
+
+    def begin(self, node: Node) -> None:
+        """The node is a target of this workspace from now on."""
+        node.workspace = self.number
+        self._begun.add(node.path)
 
     def put(self, node: Node) -> None:
         """Mark a node as changed: a target of this workspace, or a file that one of them names."""
@@ -361,6 +372,7 @@ class Store:
     def _id(self, node: Node) -> int:
         number = self._ids.get(node.path)
         if number is None:
+            self._begun.discard(node.path)
             number = self._ids[node.path] = len(self._versions)
             self._versions.append(UNWRITTEN)
         return number

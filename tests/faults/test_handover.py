@@ -99,6 +99,22 @@ def test_a_daemon_that_is_killed_while_it_owns_the_workspace_hands_it_over(
     assert other.redo("x") == []
 
 
+def test_what_was_cancelled_before_it_was_ever_built_is_built_after_the_workspace_was_given_up(
+    project: Project, other: Project, pids: Fifo, go: Fifo
+) -> None:
+    project.write("x.do", f"echo $$ >{pids.path}; read y <{go.path}; echo x\n")
+    project.write("z.do", "echo z\n")
+    cancelled = project.start("redo-ifchange", "x")
+    pids.receive()
+    cancelled.send_signal(signal.SIGINT)
+    finish(cancelled, status=-signal.SIGINT)
+    wait_for_sessions(project, 0)
+    assert other.redo("z") == ["z"]
+    go.send()
+    assert project.redo("x") == ["x"]
+    assert pids.receive()
+
+
 def test_the_owners_socket_may_have_a_long_path(project: Project, other: Project) -> None:
     directory = project.runtime / ("long" * 40)
     directory.mkdir()

@@ -9,7 +9,7 @@ import pytest
 from redod.store import StoreError
 from redod.store.tables import DATABASE
 from redod.store.workspaces import Workspaces
-from tests.behaviour.events import Fifo
+from tests.behaviour.events import Fifo, finish
 from tests.behaviour.project import Project
 
 
@@ -30,6 +30,25 @@ def test_what_a_killed_server_left_of_a_build_is_removed_by_the_next(project: Pr
     assert project.redo("x") == ["x"]
     assert project.read("x") == "half\nall\n"
     assert not list(project.path.glob("*.redo.tmp*"))
+
+
+def test_a_project_that_is_removed_while_it_is_built_can_be_made_again(project: Project, pids: Fifo, go: Fifo) -> None:
+    """What was built last could be written nowhere."""
+    inner = project.path / "inner"
+    (inner / ".redo").mkdir(parents=True)
+    project.write("inner/x.do", f"echo $$ >{pids.path}; read y <{go.path}; echo x\n")
+    project.write("y.do", "echo y\n")
+    building = project.start("redo", "x", cwd=inner)
+    pids.receive()
+    moved = inner.rename(project.path / "moved")
+    go.send()
+    finish(building, status=1)
+    assert project.redo("y") == ["y"]
+    moved.rename(inner)
+    go.send()
+    result = project.run("redo-ifchange", "x", cwd=inner, check=True)
+    assert project.jobs(result) == ["x"]
+    assert project.jobs(project.run("redo-ifchange", "x", cwd=inner, check=True)) == []
 
 
 def test_a_refused_build_says_why_and_nothing_else(project: Project) -> None:
