@@ -196,8 +196,11 @@ class Server:
 
     def _context(self, connection: Connection, invocation: Invocation, descriptors: list[int]) -> Context:
         token = invocation.job_token
-        run = self.engine.run_of_token(token) if token is not None else self.engine.run_around(connection.peer)
         stderr = descriptors[invocation.descriptors.index(2)] if 2 in invocation.descriptors else -1
+        if token is not None:
+            run = self.engine.run_of_token(token)
+        else:
+            run = self.engine.run_around(connection.peer) or self._run_that_prints_to(stderr)
         return Context(
             self,
             invocation,
@@ -207,6 +210,11 @@ class Server:
             stderr=stderr,
             jobserver=(descriptors[-2], descriptors[-1]) if invocation.jobserver else None,
         )
+
+    def _run_that_prints_to(self, stderr: int) -> Run | None:
+        """A client that belongs to a job by this alone would else be shown what it itself makes the job print."""
+        runs = self.engine.runs.values() if stderr >= 0 else ()
+        return next((run for run in runs if _is_stderr_of(run, stderr)), None)
 
     def _connection_closed(self, connection: Connection) -> None:
         self._connections.discard(connection)

@@ -61,6 +61,20 @@ def test_a_cycle_through_a_cleared_environment_is_an_error(native_project: Proje
     assert_reported(result.stderr, "x -> x")
 
 
+def test_a_cycle_through_an_orphan_with_a_cleared_environment_is_an_error(native_project: Project) -> None:
+    """It would be shown the log of what it waits for, and so make that log longer, for as long as it waits."""
+    native_project.run("mkfifo", "orphaned", check=True)
+    native_project.write(
+        "x.do",
+        """(setsid env -i PATH="$PATH" REDOD_SOCKET="$REDOD_SOCKET" sh -c '
+            read x <orphaned; redo-ifchange x; echo $? >status' &)
+        echo go >orphaned""",
+    )
+    result = native_project.run("redo", "x", check=True)
+    assert_reported(result.stderr, "x -> x")
+    assert native_project.read("status") == "208\n"
+
+
 def test_a_cycle_through_two_spellings_is_an_error(native_project: Project) -> None:
     native_project.write("sub/a.do", "redo-ifchange ../link/a")
     (native_project.path / "link").symlink_to("sub")
