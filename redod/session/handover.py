@@ -93,31 +93,30 @@ async def _open(engine: Engine, teller: Teller, workspace: Workspace, setting: S
     told: asyncio.TimerHandle | None = None
     with engine.stores.claims.waiting(teller.session, teller.job) as wait:
         try:
-            while True:
-                try:
-                    await engine.stores.open(workspace, setting.home)
-                except WorkspaceBusy as busy:
-                    if busy.owner is None:
-                        await asyncio.sleep(_NAMING)
-                        continue
-                    who = (
-                        f"another build server (redod, pid {busy.owner.pid}), which is building in"
-                        f" {show(workspace.root)}"
+            while (busy := await _try_open(engine, workspace, setting)) is not None:
+                if busy.owner is None:
+                    await asyncio.sleep(_NAMING)
+                    continue
+                who = f"another build server (redod, pid {busy.owner.pid}), which is building in {show(workspace.root)}"
+                if told is None:
+                    told = engine.loop.call_later(PATIENCE, teller.complain, f"waiting for {who}")
+                wait.server, wait.lock = busy.owner.socket, busy.identity
+                if not await _unless_in_ring(engine, wait, _have_released(engine, busy, busy.owner, wait, teller)):
+                    raise RedodError(
+                        f"{who}, waits for this build in turn, maybe by way of others, so none would ever end; run it"
+                        " again when that has ended, or let one server build all of it"
                     )
-                    if told is None:
-                        told = engine.loop.call_later(PATIENCE, teller.complain, f"waiting for {who}")
-                    wait.server, wait.lock = busy.owner.socket, busy.identity
-                    release = _have_released(engine, busy, busy.owner, wait, teller)
-                    if not await _unless_in_ring(engine, wait, release):
-                        raise RedodError(
-                            f"{who}, waits for this build in turn, maybe by way of others, so none would ever end; run"
-                            " it again when that has ended, or let one server build all of it"
-                        ) from None
-                else:
-                    return
         finally:
             if told is not None:
                 told.cancel()
+
+
+async def _try_open(engine: Engine, workspace: Workspace, setting: Setting) -> WorkspaceBusy | None:
+    try:
+        await engine.stores.open(workspace, setting.home)
+    except WorkspaceBusy as busy:
+        return busy
+    return None
 
 
 async def _unless_in_ring(engine: Engine, wait: Wait, release: Coroutine[None, None, None]) -> bool:
