@@ -100,7 +100,9 @@ class Stores:
 
     def look_again(self) -> None:
         """`.redo` directories, and whole workspaces, may have come or gone since the last session."""
-        for root in [root for root in self._unused() if not os.path.isdir(root)]:
+        for root in self._unused():
+            if os.path.isdir(root) and not self._open[root].store.is_replaced:
+                continue
             self.close(root)
             # Something else may be there soon.
             self._finish_leaving()

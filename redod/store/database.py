@@ -126,6 +126,11 @@ class Store:
         return [*found, directory_of(self.workspace.root)] if self.workspace.root in self._ids else found
 
     @property
+    def is_replaced(self) -> bool:
+        """Whether `.redo` was removed, and somebody else has made a new one."""
+        return self._lock.is_replaced
+
+    @property
     def lock_identity(self) -> bytes:
         """Tells this store from any other, by whatever path it is reached."""
         return self._lock.identity
@@ -197,9 +202,13 @@ class Store:
         return self.loaded.recovered
 
     def close(self) -> None:
-        """Commit and release the workspace. It is released also when this raises StoreError."""
+        """Commit and release the workspace. It is released also when this raises StoreError.
+
+        What others have made in its place stays as it is.
+        """
         try:
-            self.commit()
+            if not self.is_replaced:
+                self.commit()
         finally:
             self._close_files()
             self._lock.close()

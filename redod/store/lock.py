@@ -59,6 +59,12 @@ class Lock:
             os.close(old)
 
     @property
+    def is_replaced(self) -> bool:
+        """Whether somebody else has made another one: whoever holds that owns the store."""
+        path = join(self._directory, b"lock")
+        return not _is_at(self._descriptor, path) and os.path.lexists(path)
+
+    @property
     def identity(self) -> bytes:
         """See `WorkspaceBusy.identity`."""
         return _identity(self._descriptor)

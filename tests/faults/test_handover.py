@@ -1,5 +1,6 @@
 """One daemon owns a workspace at a time and gives it up on request; workspaces inside workspaces."""
 
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,6 +114,40 @@ def test_what_was_cancelled_before_it_was_ever_built_is_built_after_the_workspac
     go.send()
     assert project.redo("x") == ["x"]
     assert pids.receive()
+
+
+def test_what_another_daemon_has_built_since_the_store_was_removed_is_known(project: Project, other: Project) -> None:
+    project.write("x.do", "echo x\n")
+    project.write("z.do", "redo-ifchange source; cat source\n")
+    project.write("source", "1\n")
+    assert project.redo("x") == ["x"]
+    shutil.rmtree(project.path / ".redo")
+    assert other.redo("z") == ["z"]
+    assert project.redo("z") == []
+    project.write("source", "22\n")
+    assert project.redo("z") == ["z"]
+    assert other.redo("z") == []
+
+
+def test_a_project_that_took_the_place_of_another_is_the_one_that_is_built(project: Project) -> None:
+    """Two directories with a store each, of which now the one has this name and now the other."""
+    for name in ("here", "there"):
+        (project.path / name / ".redo").mkdir(parents=True)
+        project.write(f"{name}/x.do", "redo-ifchange source; cat source; echo run >>../count\n")
+        project.write(f"{name}/source", f"{name}\n")
+        project.run("redo-ifchange", "x", cwd=project.path / name, check=True)
+    here, there, away = (project.path / name for name in ("here", "there", "away"))
+    for _ in range(2):
+        here.rename(away)
+        there.rename(here)
+        away.rename(there)
+        for where in (here, there):
+            result = project.run("redo-ifchange", "x", cwd=where, check=True)
+            assert result.stderr == b""
+    assert count(project, "count") == 2
+    project.write("here/source", "new\n")
+    assert project.jobs(project.run("redo-ifchange", "x", cwd=here, check=True)) == ["x"]
+    assert (project.read("here/x"), project.read("there/x")) == ("new\n", "there\n")
 
 
 def test_the_owners_socket_may_have_a_long_path(project: Project, other: Project) -> None:
