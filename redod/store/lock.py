@@ -30,7 +30,8 @@ class WorkspaceBusy(StoreError):  # noqa: N818  (a fact about the workspace, lik
     def __init__(self, directory: bytes, owner: Owner | None, identity: bytes) -> None:
         who = f"pid {owner.pid} on {owner.host}, socket {show(owner.socket)}" if owner else "one that is just starting"
         super().__init__(
-            f"{show(directory)} is in use by another build server (redod, {who}); stop that one with its `redod stop`"
+            f"{show(directory)} is in use by another build server (redod, {who}); run this again when its build has"
+            " ended, or stop it with its `redod stop`"
         )
         self.directory = directory
         self.owner = owner
