@@ -212,9 +212,12 @@ class Server:
         )
 
     def _run_that_prints_to(self, stderr: int) -> Run | None:
-        """A client that belongs to a job by this alone would else be shown what it itself makes the job print."""
+        """A client that belongs to a job by this alone would else be shown what it itself makes the job print.
+
+        A job whose standard error is not a pipe of ours shares it with strangers: all that run in a terminal.
+        """
         runs = self.engine.runs.values() if stderr >= 0 else ()
-        return next((run for run in runs if _is_stderr_of(run, stderr)), None)
+        return next((run for run in runs if run.starter is None and _is_stderr_of(run, stderr)), None)
 
     def _connection_closed(self, connection: Connection) -> None:
         self._connections.discard(connection)

@@ -1,5 +1,6 @@
 """Jobs whose output is not kept: straight to the caller's standard error, or with the terminal for themselves."""
 
+import os
 import signal
 
 import pytest
@@ -46,6 +47,23 @@ def test_no_log_follows_a_redirection_as_a_plain_process_tree(project: Project, 
     result = project.run("redo", "--no-log", jobs, "x", check=True)
     assert result.stderr == b"redo  x\nfrom x\n"
     assert project.read("cap").endswith("y\nfrom y\n")
+
+
+@pytest.mark.parametrize("jobs", ["-j1", "-j4"])
+def test_who_shares_standard_error_with_a_no_log_job_is_no_part_of_it(project: Project, jobs: str) -> None:
+    os.mkfifo(project.path / "go")
+    project.write("slow.do", "echo begun >&2; read x <go; echo slow")
+    project.write("other.do", "echo done >&2; echo other")
+    read, write = os.pipe()
+    with open(read, "rb") as terminal:
+        slow = project.start("redo", "--no-log", jobs, "slow", stderr=write)
+        assert [terminal.readline(), terminal.readline()] == [b"redo  slow\n", b"begun\n"]
+        both = project.start("redo-ifchange", "other", "slow", stderr=write)
+        assert [terminal.readline(), terminal.readline()] == [b"redo  other\n", b"done\n"]
+        (project.path / "go").write_text("\n")
+        finish(slow)
+        finish(both)
+    os.close(write)
 
 
 @pytest.fixture
