@@ -15,7 +15,7 @@ from redod.engine.client import Setting
 from redod.engine.engine import Engine
 from redod.engine.run import Run
 from redod.errors import InternalError, RedodError, UsageError
-from redod.files.observe import canonical
+from redod.files.observe import all_canonical
 from redod.protocol.invocation import Invocation
 from redod.services.supervisor import Supervisor
 from redod.session.link import Link
@@ -100,7 +100,7 @@ class Context:
         cwd = self.invocation.cwd
         # A working directory comes from getcwd(3), which gives it without symbolic links.
         directories = {cwd: cwd}
-        return [canonical(name, cwd, directories) for name in names]
+        return all_canonical(names, cwd, directories)
 
     def options(
         self, short: str = "", long: tuple[str, ...] = (), *, until_name: bool = False

@@ -11,6 +11,7 @@ from redod.core.model import Call, Want, World
 from redod.core.moves import (
     clients_of,
     declare,
+    declare_targets,
     park,
     refuse_cycle,
     reply,
@@ -70,13 +71,16 @@ def _is_up_to_date(world: World, call: Call, node: Node) -> bool:
 def _pass_over(world: World, call: Call) -> None:
     """The next targets are up to date, as many as there are: that costs little, and most of a long list mostly is."""
     targets, epoch = call.targets, call.session.epoch
-    first = call.position
-    while call.position < len(targets) and _is_up_to_date(world, call, targets[call.position]):
-        node = targets[call.position]
-        node.verified = max(node.verified, epoch)
-        declare(call, node)
-        call.position += 1
-    show_unchanged(world, call, targets[first : call.position])
+    end = call.position
+    while end < len(targets) and _is_up_to_date(world, call, targets[end]):
+        end += 1
+    nodes = targets[call.position : end]
+    call.position = end
+    for node in nodes:
+        if node.verified < epoch:
+            node.verified = epoch
+    declare_targets(call, nodes)
+    show_unchanged(world, call, nodes)
 
 
 def _may_be_source(call: Call, node: Node) -> bool:

@@ -1,5 +1,7 @@
 """The moves that several deciding modules make: waiting, being answered, and being over."""
 
+from collections.abc import Iterable
+
 from redod.core import instructions as do
 from redod.core.graph import DepKind, Kind, Node
 from redod.core.model import Call, Job, Session, Want, World
@@ -116,6 +118,16 @@ def declare(call: Call, node: Node) -> None:
     if job is None or call.force or job.state is JobState.DONE:
         return
     job.dep(DepKind.IFCHANGE, node, late=_is_late(job, node))
+
+
+def declare_targets(call: Call, nodes: Iterable[Node]) -> None:
+    """`declare` for many, all of them targets."""
+    job = call.job
+    if job is None or call.force or job.state is JobState.DONE:
+        return
+    note = job.deps.setdefault
+    for node in nodes:
+        note(node, node.now)
 
 
 def _is_late(job: Job, node: Node) -> bool:

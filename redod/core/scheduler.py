@@ -54,7 +54,7 @@ class Scheduler:
         is wanted once.
         """
         graph = self.graph
-        nodes = list(dict.fromkeys(graph.node(path) for path in targets))
+        nodes = list(dict.fromkeys(map(graph.node, targets)))
         order: tuple[int, ...] = (session.number,)
         pool = session.pool
         if job is not None:

@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 
 from redod.core.paths import show
 from redod.core.stamps import CERTAIN, DIRECTORY, MISSING, RACY, Stamp, is_racy, is_same_look
@@ -84,6 +84,23 @@ def canonical(path: bytes, cwd: bytes, directories: MutableMapping[bytes, bytes]
     return (b"/" if resolved == b"/" else resolved + b"/") + name
 
 
+def all_canonical(paths: Sequence[bytes], cwd: bytes, directories: MutableMapping[bytes, bytes]) -> list[bytes]:
+    """`canonical` for many. Plain names, of which long lists mostly consist, take a fraction of the time together."""
+    directory = directories.get(cwd, b"/")
+    if directory != b"/" and _are_plain(paths, _LONGEST - len(directory)):
+        return [directory + b"/" + path for path in paths]
+    return [canonical(path, cwd, directories) for path in paths]
+
+
+def _are_plain(names: Sequence[bytes], room: int) -> bool:
+    """Whether all name a file in a directory, with less than `room` bytes."""
+    together = b"/".join(names)
+    if b"\n" in together or b"\0" in together or together.count(b"/") != len(names) - 1:
+        return False
+    return _SPECIAL.isdisjoint(names) and max(map(len, names)) < room
+
+
+_SPECIAL = frozenset((b"", b".", b".."))
 _SLASH = ord("/")
 _LONGEST = 4095
 """Bytes of a path that the kernel takes (PATH_MAX). Dofiles are looked for in each directory above a target, so a name

@@ -28,6 +28,7 @@ from redod.logs.records import (
     Unchanged,
     encode_done,
     encode_path,
+    encode_paths,
     encode_record,
     encode_started,
 )
@@ -293,7 +294,7 @@ class JobLog:
             case Note(text):
                 return encode_record(NOTE, text)
             case AllUnchanged(paths):
-                return b"".join([encode_path(UNCHANGED, path, root) for path in paths])
+                return encode_paths(UNCHANGED, paths, root)
             case Kept():
                 return encode_path(CHILD, entry.path, root)
             case JobLog():

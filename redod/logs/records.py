@@ -5,10 +5,10 @@ stored relative to the workspace, so that a log survives the move of its workspa
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from redod.core.paths import is_below, join, relative
+from redod.core.paths import join
 
 HEADER = struct.Struct(">BI")
 TEXT, NOTE, CHILD, UNCHANGED, DONE, MESSAGE, STARTED = range(1, 8)
@@ -69,8 +69,17 @@ def encode_record(kind: int, payload: bytes) -> bytes:
 
 def encode_path(kind: int, path: bytes, root: bytes) -> bytes:
     """A CHILD or UNCHANGED record; `root` is the workspace's canonical path."""
-    name = relative(path, root) if is_below(path, root) else path
-    return HEADER.pack(kind, len(name)) + name
+    return encode_paths(kind, (path,), root)
+
+
+def encode_paths(kind: int, paths: Iterable[bytes], root: bytes) -> bytes:
+    """`encode_path` for each of them."""
+    below, pack = join(root, b""), HEADER.pack
+    parts: list[bytes] = []
+    for path in paths:
+        name = path.removeprefix(below)
+        parts += pack(kind, len(name)), name
+    return b"".join(parts)
 
 
 def encode_done(done: Done) -> bytes:

@@ -9,6 +9,7 @@ from redod.core.stamps import DIRECTORY, MISSING, RACY_NS, difference, is_racy, 
 from redod.errors import BadNameError
 from redod.files.observe import (
     ObserveError,
+    all_canonical,
     canonical,
     observe,
     observe_source,
@@ -149,3 +150,20 @@ def test_the_root_has_one_name(name: bytes) -> None:
 def test_names_that_no_target_can_have_are_refused(name: bytes) -> None:
     with pytest.raises(BadNameError):
         canonical(name, b"/tmp")
+
+
+@pytest.mark.parametrize(
+    "odd", [b"", b"a\nb", b"a\0b", b".", b"..", b"sub/f", b"sub/../f", b"f/", b"/x", b"x" * 300, b"x" * 4100]
+)
+def test_of_many_names_each_is_what_it_is_alone(place: bytes, odd: bytes) -> None:
+    def attempt(names: list[bytes], *, alone: bool) -> list[bytes] | str:
+        directories = {place: place}
+        try:
+            if alone:
+                return [canonical(name, place, directories) for name in names]
+            return all_canonical(names, place, directories)
+        except BadNameError as error:
+            return str(error)
+
+    for names in ([odd], [b"f", odd], [odd, b"f"], [b"f", b"g"], [b"f"], []):
+        assert attempt(names, alone=False) == attempt(names, alone=True)
