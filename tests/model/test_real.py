@@ -118,7 +118,7 @@ class Play(Comparing):
                 self._compare_shown(ran, err)
                 self._compare_runs(ran, expected)
             else:
-                self._compare_both_runs(ran, expected, ran_before, may_repeat=bool(build.edit))
+                self._compare_both_runs(ran, expected, ran_before, is_edited=build.edit is not None)
             self._compare_files()
         except AssertionError as error:
             raise AssertionError(f"{error}\n{err.decode(errors='replace')}") from error
