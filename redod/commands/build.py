@@ -79,7 +79,7 @@ def build(context: Context, names: list[bytes], options: BuildOptions = _DEFAULT
     if warning:
         caller.complain(warning)
     try:
-        ready = not engine.stores.missing(targets, setting, caller.session)
+        ready = not engine.needs.missing(targets, setting, caller.session)
     except RedodError as error:
         caller.refuse(error)
         return caller

@@ -7,6 +7,7 @@ from functools import partial
 from redod.commands.context import Attendant, Context, Errand
 from redod.commands.display import DISPLAY, switch
 from redod.core.paths import relative, show
+from redod.engine.keeping import log_of
 from redod.engine.run import Run
 from redod.errors import RedodError, UsageError
 from redod.logs.joblog import JobLog
@@ -113,7 +114,7 @@ class _Shown(Errand):
 
         def lookup(path: bytes) -> Iterable[Entry] | None:
             node = graph.find(path)
-            return None if node is None else stores.log_of(node)
+            return None if node is None else log_of(node, stores)
 
         pieces = replay(self._paths, lookup, self._style, self._recursive, self._unchanged)
 

@@ -32,8 +32,10 @@ from redod.engine.client import Client, Direct, OnConsole
 from redod.engine.environment import Environments
 from redod.engine.goals import Goals
 from redod.engine.judging import Judging
+from redod.engine.keeping import keep_log
 from redod.engine.load import LoadWatch
 from redod.engine.looking import Looking
+from redod.engine.needs import Needs
 from redod.engine.placing import Placing
 from redod.engine.pools import Pools
 from redod.engine.remains import Remains
@@ -71,6 +73,7 @@ class Engine:
         self.graph = Graph(time.time_ns() // 1000)
         self.scheduler = Scheduler(self.graph, jobs)
         self.stores = Stores(loop, self.graph, owner)
+        self.needs = Needs(self.stores)
         self.goals = Goals(self.graph, self.stores)
         self.tasks = Tasks()
         self.remains = Remains(self.tasks, self.stores.litter)
@@ -312,12 +315,12 @@ class Engine:
             run.log.give_up()
         else:
             run.log.finish(status, time.monotonic() - run.began)
-            self.stores.keep_log(job.node, run.log)
+            keep_log(job.node, run.log, self.stores)
         telling.job_ended(self.feed, job, run, status, time.monotonic() - run.began, self.stores)
         home = self.stores.of(job.node)
         if home is not None:
             home.jobs -= 1
-        self.stores.sweep_later(run.temporary)
+        self.stores.committing.sweep_later(run.temporary)
         if isinstance(run.starter, OnConsole):
             # Not before its log has ended: what is shown next comes after it.
             run.starter.release(run)

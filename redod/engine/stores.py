@@ -1,39 +1,32 @@
-"""The open stores: which workspace a target belongs to, its store, its logs, and when things are committed.
+"""The open stores: which workspace a target belongs to, its store, and who uses it.
 
 It does not decide what is recorded (the core does), nor how (`redod.store`).
 """
 
 import logging
 import os
-from asyncio import AbstractEventLoop, TimerHandle
-from collections.abc import Callable, Iterable, Iterator
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Iterator
 
 from redod.config.reading import Configs
-from redod.core.graph import Graph, LogPlace, Node
+from redod.core.graph import Graph, Node
 from redod.core.leaving import Leaving
 from redod.core.model import Session
-from redod.core.paths import directory_of, is_below, join, relative, show
+from redod.core.paths import is_below, join, show
 from redod.core.stamps import Stamp
 from redod.engine.claims import Claims, Request
 from redod.engine.client import Setting
+from redod.engine.committing import Committing
 from redod.engine.litter import Litter
 from redod.engine.opening import Departure, Opening
 from redod.engine.resting import Resting
 from redod.failpoints import reach
 from redod.files.observe import ObserveError, observe
-from redod.logs.joblog import JobLog
-from redod.logs.kept import SILENT, Kept, silent_place
-from redod.logs.records import Entry
-from redod.logs.segments import NotKept, Segments
+from redod.logs.segments import Segments
 from redod.store import StoreError
 from redod.store.database import Store
 from redod.store.lock import Owner
 from redod.store.workspaces import Workspace, Workspaces, state_directory
-
-COMMIT_DELAY = 0.1
-"""Seconds in which results are gathered for one commit: a commit costs some 0.2 ms, however many rows it has."""
-CHECKPOINT_DELAY = 5.0
-"""Seconds without a commit after which all is brought to the disk for good (fsync): nobody waits for it then."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +58,7 @@ class Stores:
         self._graph = graph
         self._owner = owner
         state = os.environb.get(b"XDG_STATE_HOME", b"")
-        self._workspaces = Workspaces(state_directory(os.path.expanduser(b"~"), state))
+        self.workspaces = Workspaces(state_directory(os.path.expanduser(b"~"), state))
         self._open: dict[bytes, OpenWorkspace] = {}
         """By root."""
         self._numbers: dict[int, OpenWorkspace] = {}
@@ -76,21 +69,20 @@ class Stores:
         self.resting = Resting(loop, self._unused, self.close)
         self._count = 0
         self.claims = Claims()
-        self._ready: set[tuple[Session, bytes, bytes, bytes]] = set()
-        """Directories (with the caller's, and the home directory) of whose targets a session uses all workspaces."""
-        self._timer: TimerHandle | None = None
-        self._checkpoint: TimerHandle | None = None
         self.configs = Configs()
         self.on_open: Callable[[OpenWorkspace], None] = lambda workspace: None
         self.on_close: Callable[[OpenWorkspace], None] = lambda workspace: None
         """Called right before nothing of it is known any more."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when what a call needs, or what there is of it, may have changed."""
         self.on_left: Callable[[list[bytes]], None] = lambda directories: None
         """Called with directories of closed workspaces in which nothing is watched for its own sake any more."""
-        self.litter = Litter(loop)
         self.on_crash: Callable[[Owner, bytes], None] = lambda owner, root: None
         """Called when a workspace is opened whose last owner was killed."""
         self.notices: list[str] = []
         """What happened to stores, for the next user who calls."""
+        self.litter = Litter(loop)
+        self.committing = Committing(loop, lambda: (here.store for here in self), self.litter, self.notices)
 
     def __iter__(self) -> Iterator[OpenWorkspace]:
         return iter(self._open.values())
@@ -106,65 +98,16 @@ class Stores:
             self.close(root)
             # Something else may be there soon.
             self._finish_leaving()
-        self._workspaces.forget(self._open)
-        self._ready.clear()
-
-    def missing(
-        self, targets: Iterable[bytes], setting: Setting, session: Session | None = None, *, make: bool = False
-    ) -> list[Workspace]:
-        """The workspaces of these targets that are not open yet, and of those that they depend on.
-
-        A file that exists where no store is may be a mere source (a system header, say): its directory gets none before
-        something is built there (see `home_of`). `session` uses them all, from when none is missing until it leaves.
-        `make`: its directory gets one all the same.
-        Raises StoreError where one can have no store, ConfigError where its settings are wrong.
-        """
-        found: dict[bytes, Workspace] = {}
-        known: dict[bytes, Workspace | None] = {}
-        for target in targets:
-            directory = directory_of(target)
-            if session is not None and (session, directory, setting.cwd, setting.home) in self._ready:
-                continue
-            if directory not in known:
-                known[directory] = self._workspaces.existing(target, setting.cwd, setting.home)
-            if known[directory] is None and (make or not os.path.lexists(target)):
-                known[directory] = self._workspaces.find(target, setting.cwd, setting.home)
-        if not known:
-            return []
-        for workspace in known.values():
-            if workspace is not None:
-                found[workspace.root] = workspace
-        todo = list(found)
-        while todo:
-            here = self._open.get(todo.pop())
-            for root in here.needs if here is not None else ():
-                if root in found:
-                    continue
-                if root in self._open:
-                    found[root] = self._open[root].store.workspace
-                    todo.append(root)
-                elif os.path.isdir(root):
-                    found[root] = self._workspaces.prepare(root, setting.home)
-        if session is not None:
-            for root in found:
-                if not self.claims.uses(session, root):
-                    self.configs.read(root)
-            self.claims.claim(session, found, self._open)
-        else:
-            self.resting.used(self._open.keys() & found)
-        missing = [workspace for root, workspace in sorted(found.items()) if root not in self._open]
-        if session is not None and not missing:
-            whole = [directory for directory, workspace in known.items() if workspace is not None]
-            self._ready.update((session, directory, setting.cwd, setting.home) for directory in whole)
-        return missing
+        self.workspaces.forget(self._open)
+        self.on_change()
 
     def is_outside(self, target: bytes, setting: Setting) -> bool:
         """Whether there is no store yet where this target would be recorded."""
-        return self._workspaces.existing(target, setting.cwd, setting.home) is None
+        return self.workspaces.existing(target, setting.cwd, setting.home) is None
 
     def root(self, target: bytes, setting: Setting) -> bytes:
         """The root of the workspace in which this target is, or would be."""
-        return self._workspaces.root(target, setting.cwd, setting.home)
+        return self.workspaces.root(target, setting.cwd, setting.home)
 
     @property
     def opening(self) -> list[bytes]:
@@ -212,7 +155,7 @@ class Stores:
             store = Store(workspace, self._count, self._graph, self._owner, _look)
 
             def root_of(directory: bytes) -> bytes:
-                return self._workspaces.root(join(directory, b"x"), workspace.root, home)
+                return self.workspaces.root(join(directory, b"x"), workspace.root, home)
 
             opening = self._openings[workspace.root] = Opening(self._loop, store, root_of, self._opened)
         return opening
@@ -226,7 +169,7 @@ class Stores:
         here = self._open[workspace.root] = self._numbers[store.number] = OpenWorkspace(store)
         others = opening.roots.difference([workspace.root])
         here.needs.update(root for root in others if os.path.isdir(join(root, b".redo")))
-        self._ready.clear()
+        self.on_change()
         self.resting.used([workspace.root])
         if store.loaded.notice:
             self.notices.append(store.loaded.notice)
@@ -235,17 +178,17 @@ class Stores:
         if store.predecessor is not None:
             self.on_crash(store.predecessor, workspace.root)
         if store.pending:
-            self._commit_soon()
+            self.committing.soon()
 
     def _neighbours(self, workspace: Workspace, home: bytes) -> list[Workspace]:
         """The workspaces that this one needs, if it is still open, and that are not."""
         here = self._open.get(workspace.root)
         needs = here.needs if here is not None else ()
-        return [self._workspaces.prepare(root, home) for root in needs if root not in self._open]
+        return [self.workspaces.prepare(root, home) for root in needs if root not in self._open]
 
     def leave(self, session: Session) -> None:
         """The session is over: workspaces that others asked for, or would ask for in vain, are given up."""
-        self._ready.clear()
+        self.on_change()
         used = self.claims.leave(session)
         self.resting.used(used)
         for root in {*used, *self.claims.wanted}:
@@ -279,7 +222,7 @@ class Stores:
         return self._numbers.get(node.workspace)
 
     def home_of(self, node: Node, setting: Setting, session: Session) -> OpenWorkspace:
-        """The workspace in which a target is, or will be, recorded: open (see `missing`), or opened now as a new one.
+        """The workspace in which a target is, or will be, recorded: open (see `Needs.missing`), or opened now.
 
         Raises StoreError, ConfigError.
         """
@@ -287,7 +230,7 @@ class Stores:
             self._finish_leaving()
         if node.workspace:
             return self._numbers[node.workspace]
-        workspace = self._workspaces.find(node.path, setting.cwd, setting.home)
+        workspace = self.workspaces.find(node.path, setting.cwd, setting.home)
         if workspace.root not in self._open:
             self.configs.read(workspace.root)
             self.open_now(workspace, setting.home)
@@ -316,64 +259,12 @@ class Stores:
             for dep in node.deps:
                 if dep.node.workspace not in (0, node.workspace):
                     workspace.needs.add(self._numbers[dep.node.workspace].root)
-                    self._ready.clear()
-            self._commit_soon()
-
-    def keep_log(self, node: Node, log: JobLog) -> None:
-        """Store a finished log; the build goes on without one that cannot be."""
-        workspace = self._numbers.get(node.workspace)
-        if workspace is None:
-            return
-        data = log.encode(workspace.root)
-        if not data and log.done is not None:
-            node.log, segment = silent_place(log.started, log.done), None
-        else:
-            node.log = b""
-            place = workspace.segments.append(relative(node.path, workspace.root), data)
-            if isinstance(place, NotKept):
-                self.notices.append(f"the log of {os.fsdecode(node.path)} could not be kept: {place.reason}")
-                return
-            node.log, segment = place.packed(), workspace.segments.find(place.segment)
-        log.settle(workspace.root, node.log, segment)
-
-    def log_of(self, node: Node) -> Iterable[Entry] | None:
-        """The entries of a target's last log."""
-        workspace = self._numbers.get(node.workspace)
-        if workspace is None or not node.log:
-            return None
-        segment, number = None, LogPlace.unpacked(node.log).segment
-        if number != SILENT:
-            segment = workspace.segments.find(number)
-            if segment is None:
-                return None
-        return Kept(node.path, workspace.root, node.log, segment).entries()
-
-    def sweep_later(self, temporary: bytes) -> None:
-        """Remove what a script left beside its `$3`, with the next commit."""
-        self.litter.leave(temporary)
-        self._commit_soon()
-
-    def commit(self, *, sweep: bool = True) -> None:
-        """Write everything that is pending. What cannot be written stays pending, and the user is told.
-
-        `sweep`: also remove what scripts left beside their `$3`.
-        """
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-            self._checkpoint_later()
-        if sweep:
-            self.litter.sweep()
-        for workspace in self._open.values():
-            try:
-                notice = workspace.store.commit()
-                if notice:
-                    self.notices.append(notice)
-            except StoreError as error:
-                self.notices.append(str(error))
+                    self.on_change()
+            self.committing.soon()
 
     def take_notices(self) -> list[str]:
-        notices, self.notices = self.notices, []
+        notices = self.notices.copy()
+        self.notices.clear()
         return notices
 
     def forget(self, workspace: OpenWorkspace) -> int:
@@ -391,7 +282,7 @@ class Stores:
         self._refuse_if_used(workspace)
         adopted = workspace.store.adopt(paths)
         workspace.targets += len(adopted)
-        self.commit()
+        self.committing.commit()
         return [node.path for node in adopted]
 
     def _refuse_if_used(self, workspace: OpenWorkspace) -> None:
@@ -409,7 +300,7 @@ class Stores:
         self.claims.give(root)
         workspace = self._open.pop(root)
         del self._numbers[workspace.number]
-        self._ready.clear()
+        self.on_change()
         try:
             workspace.store.close()
         except StoreError as error:
@@ -429,30 +320,10 @@ class Stores:
         self.resting.stop()
         for slices in [*self._openings.values(), *self._leaving.values()]:
             slices.give_up()
-        self.commit()
+        self.committing.commit()
         self.litter.sweep_all()
         for root in list(self._open):
             self._close(root)
-
-    def _commit_soon(self) -> None:
-        if self._timer is None:
-            self._timer = self._loop.call_later(COMMIT_DELAY, self._tick)
-
-    def _tick(self) -> None:
-        self.commit(sweep=self.litter.is_due)
-
-    def _checkpoint_later(self) -> None:
-        if self._checkpoint is not None:
-            self._checkpoint.cancel()
-        self._checkpoint = self._loop.call_later(CHECKPOINT_DELAY, self._bring_to_disk)
-
-    def _bring_to_disk(self) -> None:
-        self._checkpoint = None
-        for workspace in self._open.values():
-            try:
-                workspace.store.checkpoint()
-            except StoreError as error:
-                self.notices.append(str(error))
 
 
 def _owner_of(directory: bytes) -> int:

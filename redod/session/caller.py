@@ -204,7 +204,7 @@ class Caller:
         self._status, self._is_answered = status, True
         if self._run is None:
             # A container may be killed the moment its first process ends.
-            self._engine.stores.commit()
+            self._engine.stores.committing.commit()
             reach("reply.before")
             if self._call is not None and not self._call.force:
                 self._engine.goals.asked(self._call.targets)
@@ -289,7 +289,7 @@ class Caller:
             self._status = 1
             if not self._signal:
                 self.complain("the server was stopped, and with it this build")
-            self._engine.stores.commit()
+            self._engine.stores.committing.commit()
             self._end()
 
     def _end(self) -> None:

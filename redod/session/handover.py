@@ -54,7 +54,7 @@ async def open_stores(
     """
     # One may be given up while the next is waited for, so they are counted anew each time.
     with engine.tasks.waiting(), engine.stores.resting.errand():
-        while missing := engine.stores.missing(targets, setting, teller.session, make=make):
+        while missing := engine.needs.missing(targets, setting, teller.session, make=make):
             await _open(engine, teller, missing[0], setting)
             await engine.remains.wait_clean()
             if not make:

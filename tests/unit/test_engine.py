@@ -157,6 +157,6 @@ async def test_who_ends_a_session_is_told_that_its_results_could_not_be_stored(
         terminal=Terminal(False, 0, {}),
     )
     monkeypatch.setattr(caller, "complain", told.append)
-    monkeypatch.setattr(engine.stores, "commit", lambda: engine.stores.notices.append("no space"))
+    monkeypatch.setattr(engine.stores.committing, "commit", lambda: engine.stores.notices.append("no space"))
     caller.build([], force=True)
     assert told == ["no space"]
