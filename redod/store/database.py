@@ -1,7 +1,7 @@
 """The store of one workspace: what builds have recorded, kept on disk in step with the graph.
 
 It owns the order in which journal, database and lock are written, and what is done when they are damaged or gone. It
-does not know how rows look (`rows`), how they meet the graph (`loading`), nor when to commit (the engine).
+does not know how rows look (`rows`), how they meet the graph (`loading`, `writing`), nor when to commit (the engine).
 """
 
 import gc
@@ -18,19 +18,19 @@ from redod.core.suspects import suspect
 from redod.failpoints import reach
 from redod.store import StoreError, classic
 from redod.store.intents import Intents
-from redod.store.loading import UNWRITTEN, Loading, named_by
+from redod.store.loading import Loading
 from redod.store.lock import Owner, acquire
 from redod.store.made import Entry, Journal, Mark, print_of
 from redod.store.recovery import Observe, recover
-from redod.store.rows import Names, TargetRow, file_row, foreign_row, target_row
+from redod.store.rows import Names
 from redod.store.tables import DATABASE, Damaged, Tables, remove, set_aside
 from redod.store.workspaces import Workspace, remake
+from redod.store.writing import Writing
 
 COMPACT_ABOVE = 1 << 20
 """Bytes below which a journal is not rewritten for its size."""
 _LINE = 100
 """About the bytes of a journal's line."""
-_UNUSED_ROWS = 1000
 _SOME = 100
 """Lines of the journal whose files are looked at in one step."""
 _NOWHERE = Mark(0, 0)
@@ -68,9 +68,8 @@ class Store:
         self._database = join(workspace.directory, DATABASE)
         self._tables: Tables | None = None
         self._journal: Journal | None = None
+        self._writing = Writing(self._names, number)
         self._changed: set[Node] = set()
-        self._begun: set[bytes] = set()
-        """Targets that are ours, and of which there is no result to be stored yet. There may never be one."""
         self._intents = Intents()
         self._compact_at = COMPACT_ABOVE
         self._adopt(self._loading())
@@ -114,7 +113,7 @@ class Store:
 
     def paths(self) -> list[bytes]:
         """Every path that it names, and those of all our targets."""
-        paths = self._begun.union(self._ids)
+        paths = self._writing.paths()
         if self._changed:
             # What could not be written may be named nowhere.
             paths.update(node.path for node in self._own())
@@ -123,7 +122,7 @@ class Store:
     def places(self) -> list[bytes]:
         """The directories of all files that it named when it was loaded."""
         found = [self._names.path(name[:-1] or name) for name in self._directories]
-        return [*found, directory_of(self.workspace.root)] if self.workspace.root in self._ids else found
+        return [*found, directory_of(self.workspace.root)] if self.workspace.root in self._writing.ids else found
 
     @property
     def is_replaced(self) -> bool:
@@ -138,7 +137,7 @@ class Store:
     def begin(self, node: Node) -> None:
         """The node is a target of this workspace from now on."""
         node.workspace = self.number
-        self._begun.add(node.path)
+        self._writing.begin(node.path)
 
     def put(self, node: Node) -> None:
         """Mark a node as changed: a target of this workspace, or a file that one of them names."""
@@ -226,7 +225,7 @@ class Store:
                 self._tables = self._open_new()
             targets = self._targets
             entries = self._journal.entries(mark)
-            knows_nothing = not self._ids and not entries
+            knows_nothing = not self._writing.ids and not entries
             recovered: list[Node] = []
             for start in range(0, len(entries), _SOME):
                 recovered += self._recover(entries[start : start + _SOME])
@@ -283,13 +282,10 @@ class Store:
         return Loading(self._graph, self._names, self.number, self._observe)
 
     def _adopt(self, loading: Loading) -> None:
-        self._ids = loading.ids
-        self._versions = loading.versions
+        self._writing.continue_from(loading)
         self._targets = loading.targets
         self._directories = loading.directories
         self._changed.update(loading.translated)
-        unused = loading.unused
-        self._unused = unused if len(unused) > max(_UNUSED_ROWS, len(loading.ids) // 4) else []
 
     def _is_in_place(self) -> bool:
         return self._tables is not None and self._journal is not None and self._tables.in_place
@@ -341,50 +337,11 @@ class Store:
         """The one transaction. Nothing in memory changes before it has succeeded."""
         assert self._tables
         journal = self._made
-        rows = self._rows()
-        unused = [number for number in self._unused if number not in rows]
         settled = self._intents.settled_by(self._changed)
         mark = Mark(journal.generation, self._intents.start(journal.length, settled))
-        self._tables.write(list(rows.values()), mark, unused)
-        for number, row in rows.items():
-            self._versions[number] = row.version
-        for number in unused:
-            self._versions[number] = UNWRITTEN
-        self._unused = []
+        self._writing.write(self._tables, self._changed, mark)
         self._intents.settle(settled)
         self._changed.clear()
-
-    def _rows(self) -> dict[int, TargetRow]:
-        """The rows of the marked nodes, and of all that they name whose row is missing or of another version.
-
-        An edge names a version, and only in one transaction with the row that says what that version was is it true.
-        """
-        rows: dict[int, TargetRow] = {}
-        versions, ours = self._versions, (0, self.number)
-        waiting = list(self._changed)
-        while waiting:
-            node = waiting.pop()
-            number = self._id(node)
-            if number in rows:
-                continue
-            if node.workspace == self.number:
-                rows[number] = target_row(number, node, self._names, self._id)
-                for named in named_by(node):
-                    if versions[self._id(named)] != (named.version if named.workspace in ours else 0):
-                        waiting.append(named)  # noqa: PERF401 - a generator costs a call for each
-            elif node.workspace:
-                rows[number] = foreign_row(number, self._names.name(node.path))
-            else:
-                rows[number] = file_row(number, self._names.name(node.path), node)
-        return rows
-
-    def _id(self, node: Node) -> int:
-        number = self._ids.get(node.path)
-        if number is None:
-            self._begun.discard(node.path)
-            number = self._ids[node.path] = len(self._versions)
-            self._versions.append(UNWRITTEN)
-        return number
 
     def _compact(self) -> None:
         """Rewrite the journal: the targets that there are, then the lines that wait for their result.
