@@ -48,6 +48,7 @@ from redod.files import outputs
 from redod.files.captures import Captures
 from redod.files.observe import ObserveError
 from redod.files.outputs import OutputError
+from redod.files.temporaries import temporary_name
 from redod.jobs.ending import Marks, end
 from redod.jobs.holders import read_process
 from redod.jobs.scan import Scan
@@ -263,7 +264,7 @@ class Engine:
         self.runs[job] = run
         self._tokens[run.token] = run
         self.jobs_run += 1
-        run.temporary = outputs.temporary_name(job.node.path)
+        run.temporary = temporary_name(job.node.path)
         self.stores.litter.add(run.temporary)
         run.starter = caller.starter(job, home.root) if home is not None else None
         run.log.start(time.time(), is_shown=not isinstance(run.starter, Direct))

@@ -1,12 +1,12 @@
 """What scripts leave beside their `$3` (`$3.d` and the like): removed soon after the job, and not at any price.
 
-It owns when a directory is looked through. It does not know which entries are litter (`redod.files.outputs`).
+It owns when a directory is looked through. It does not know which entries are litter (`redod.files.litter`).
 """
 
 import time
 from asyncio import AbstractEventLoop
 
-from redod.files.outputs import remove_siblings
+from redod.files.litter import remove_siblings
 
 _CHEAP = 0.002
 """Seconds that listing a directory may take to be done at once; 10,000 entries or so."""

@@ -9,7 +9,7 @@ from asyncio import to_thread
 
 from redod.engine.litter import Litter
 from redod.engine.tasks import Tasks
-from redod.files import outputs
+from redod.files.litter import remove_litter
 from redod.jobs.leftovers import end_leftovers
 from redod.store.lock import Owner
 
@@ -37,4 +37,4 @@ class Remains:
     async def _clean_up_after(self, dead: Owner, root: bytes) -> None:
         await end_leftovers(dead.pid, dead.socket)
         # In a thread of its own: the build need not wait for a walk through the whole tree.
-        self._tasks.start(to_thread, outputs.remove_litter, root, self._litter)
+        self._tasks.start(to_thread, remove_litter, root, self._litter)

@@ -4,11 +4,13 @@ It owns which are free. A new file for each job would be simpler, but on ext4 an
 for five seconds, one by one (`recently_deleted`): with many jobs a second a fifth of all time went into that search.
 """
 
+import errno
 import fcntl
 import os
+import tempfile
 from typing import NamedTuple
 
-from redod.files.outputs import capture_file, size
+from redod.files.outputs import size
 
 _KEPT = 64
 """Free files kept open."""
@@ -65,6 +67,22 @@ class Captures:
         if self._descriptors >= 0:
             os.close(self._descriptors)
             self._descriptors = -1
+
+
+def capture_file(directory: bytes) -> int:
+    """A descriptor of a new file without a name, on the file system of `directory` (so that copies can share blocks).
+
+    Raises OSError.
+    """
+    try:
+        return os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as problem:
+        # EISDIR: a kernel or file system without O_TMPFILE sees an attempt to open a directory.
+        if problem.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
+            raise
+    number, path = tempfile.mkstemp(dir=directory)
+    os.unlink(path)
+    return number
 
 
 def _is_ours_alone(number: int) -> bool:

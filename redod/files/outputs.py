@@ -1,4 +1,4 @@
-"""What a script makes and how it is put in place: the capture file of stdout, `$3`, and the target.
+"""Putting in place what a script made: its stdout, or `$3`, becomes the target.
 
 Nothing is decided here (see `redod.core.outcome`) and nothing recorded: installing has two steps, staging and `commit`,
 so that the caller can write down its intent between them. Every function blocks; those that copy or delete much say so.
@@ -10,8 +10,7 @@ import fcntl
 import os
 import shutil
 import stat
-import tempfile
-from collections.abc import Callable, Collection, Container, Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import NamedTuple
 
@@ -19,12 +18,8 @@ from redod.core.outcome import Produced
 from redod.core.stamps import Stamp
 from redod.failpoints import reach
 from redod.files.observe import ObserveError, content_hash, observe
+from redod.files.temporaries import temporary_name
 
-_SUFFIX = b".redo.tmp"
-_UNIQUE = 8
-"""Characters of the unique part, which stands between the target's name and `_SUFFIX`."""
-_NAME_MAX = 255
-"""Bytes in a file's name, on every file system that matters."""
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 """rename(2); neither is in Python's os module."""
@@ -55,35 +50,9 @@ class Installed(NamedTuple):
     leftover: bytes = b""
 
 
-def capture_file(directory: bytes) -> int:
-    """A descriptor of a new file without a name, on the file system of `directory` (so that copies can share blocks).
-
-    Raises OSError.
-    """
-    try:
-        return os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    except OSError as problem:
-        # EISDIR: a kernel or file system without O_TMPFILE sees an attempt to open a directory.
-        if problem.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
-            raise
-    number, path = tempfile.mkstemp(dir=directory)
-    os.unlink(path)
-    return number
-
-
 def size(capture: int) -> int:
     """In bytes, of our own description of a capture file: its position means nothing, and stat(2) costs more."""
     return os.lseek(capture, 0, os.SEEK_END)
-
-
-def temporary_name(target: bytes) -> bytes:
-    """A new name for `$3`: the target's path (absolute or relative) and a unique suffix.
-
-    When that would be too long for a file name, the target's own name is shortened; the directory stays.
-    """
-    directory, slash, name = target.rpartition(b"/")
-    suffix = b"." + os.urandom(_UNIQUE // 2).hex().encode() + _SUFFIX
-    return directory + slash + name[: _NAME_MAX - len(suffix)] + suffix
 
 
 def examine(target: bytes, temporary: bytes, stdout_fd: int) -> Produced:
@@ -194,43 +163,6 @@ def delete_tree(path: bytes) -> None:
             for name in names:
                 _make_writable(os.path.join(directory, name))
         shutil.rmtree(path, ignore_errors=True)
-
-
-def remove_siblings(directory: bytes, temporaries: Collection[bytes], in_use: Container[bytes] = ()) -> int:
-    """Remove every entry whose name begins with one of these `$3` names (without directory); return how many.
-
-    With them go those of earlier runs for the same targets, which a killed server has left, unless they are `in_use`
-    (absolute names). Lists the whole directory (200 us for 1,000 entries), so call it once for many ended jobs.
-    """
-    targets = {_target_in(temporary) for temporary in temporaries}
-
-    def is_litter(temporary: bytes) -> bool:
-        if temporary in temporaries:
-            return True
-        return _target_in(temporary) in targets and os.path.join(directory, temporary) not in in_use
-
-    try:
-        entries = os.listdir(directory)
-    except OSError:
-        return 0
-    found = [entry for entry in entries if _SUFFIX in entry and is_litter(_temporary_in(entry))]
-    for entry in found:
-        discard(os.path.join(directory, entry))
-    return len(found)
-
-
-def remove_litter(root: bytes, in_use: Container[bytes]) -> None:
-    """Remove what a killed server has left in a whole workspace of `$3` and its siblings. Takes long: in a thread."""
-    for directory, names, files in os.walk(root):
-        if directory != root and b".redo" in names:
-            # Another workspace, which has another owner.
-            names.clear()
-            continue
-        for name in names + files:
-            temporary = _temporary_in(name) if _SUFFIX in name else b""
-            if _target_in(temporary) != temporary and os.path.join(directory, temporary) not in in_use:
-                discard(os.path.join(directory, name))
-        names[:] = [name for name in names if _SUFFIX not in name]
 
 
 def is_written_to(path: bytes) -> bool:
@@ -349,16 +281,6 @@ def _copy_in_kernel(source: int, sink: int, end: int) -> int:
         if problem.errno not in (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
             raise
     return done
-
-
-def _temporary_in(entry: bytes) -> bytes:
-    return entry[: entry.index(_SUFFIX) + len(_SUFFIX)]
-
-
-def _target_in(temporary: bytes) -> bytes:
-    """The target's name, or its shortened one; the whole of what is no `$3` name."""
-    start = temporary[: -len(_SUFFIX)]
-    return start[: -_UNIQUE - 1] if start[-_UNIQUE - 1 : -_UNIQUE] == b"." else temporary
 
 
 def _observe(path: bytes, target: bytes) -> Stamp:

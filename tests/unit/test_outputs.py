@@ -12,20 +12,18 @@ from pathlib import Path
 import pytest
 
 from redod.core.stamps import DIRECTORY, MISSING, difference
+from redod.files.captures import capture_file
 from redod.files.observe import observe
 from redod.files.outputs import (
     OutputError,
-    capture_file,
     commit,
     delete_tree,
     discard,
     examine,
     is_written_to,
-    remove_siblings,
     remove_target,
     stage_stdout,
     stage_temporary,
-    temporary_name,
 )
 
 
@@ -48,41 +46,6 @@ def captured(place: bytes, data: bytes) -> int:
     number = capture_file(place)
     os.write(number, data)
     return number
-
-
-def test_the_capture_file_has_no_name_and_can_be_opened_by_its_descriptor(place: bytes) -> None:
-    number = capture_file(place)
-    assert os.listdir(place) == []
-    assert not os.get_inheritable(number)
-    write(b"/proc/self/fd/%d" % number, b"hello")
-    assert os.pread(number, 10, 0) == b"hello"
-    os.close(number)
-
-
-def test_a_capture_file_can_be_had_without_tmpfile(place: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    real_open = os.open
-
-    def refuse(path: bytes, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-        if flags & os.O_TMPFILE == os.O_TMPFILE:
-            raise OSError(errno.EOPNOTSUPP, "no")
-        return real_open(path, flags, mode, dir_fd=dir_fd)
-
-    monkeypatch.setattr(os, "open", refuse)
-    number = captured(place, b"x")
-    assert os.listdir(place) == []
-    assert os.pread(number, 10, 0) == b"x"
-    os.close(number)
-
-
-@pytest.mark.parametrize("target", [b"t", b"/d/t.c", b"../x/t", b"/d/" + b"n" * 255, b"-\xff"])
-def test_the_temporary_name_is_beside_the_target_and_new_each_time(target: bytes) -> None:
-    one, other = temporary_name(target), temporary_name(target)
-    assert one != other
-    directory, _, name = one.rpartition(b"/")
-    assert directory == target.rpartition(b"/")[0]
-    assert len(name) <= 255
-    assert name.endswith(b".redo.tmp")
-    assert one.startswith(target[:200])
 
 
 def test_what_was_produced_is_found_out(place: bytes) -> None:
@@ -279,14 +242,3 @@ def test_read_only_trees_are_deleted_and_links_in_them_not_followed(
     assert calls == [0o500, 0o700]
     assert os.listdir(place) == [b"outside"]
     assert stat.S_IMODE(os.stat(place + b"/outside").st_mode) == 0o755
-
-
-def test_siblings_of_ended_jobs_are_removed_and_nothing_else(place: bytes) -> None:
-    ended, running, killed = temporary_name(b"t"), temporary_name(b"t"), temporary_name(b"t")
-    kept = {b"t", running, running + b".d", b"x" + ended, b"t.redo.tmp"}
-    for name in kept | {ended + b".d", ended, killed, killed + b".d"}:
-        write(place + b"/" + name, b"")
-    os.makedirs(place + b"/" + ended + b".dir/sub")
-    assert remove_siblings(place, {ended}, {place + b"/" + running}) == 5
-    assert set(os.listdir(place)) == kept
-    assert remove_siblings(place + b"/none", {ended}) == 0
