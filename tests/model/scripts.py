@@ -1,4 +1,4 @@
-"""How the oracle runs a script in the language of `tests.model.simulation`: all at once, asking by plain calls."""
+"""How the oracle runs a script in `tests.model.language`: all at once, asking by plain calls."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ class ScriptFailedError(Exception):
 
 
 class Script:
-    """One run of a script in the language of `tests.model.simulation`."""
+    """One run of a script in `tests.model.language`."""
 
     def __init__(self, oracle: "Oracle", target: bytes, dofile: bytes, stem: bytes) -> None:
         self.always = False

@@ -6,7 +6,7 @@ from tests.model.simulation import Client, Simulation
 
 
 class Project:
-    """`scripts` by target name, in the language of `tests.model.simulation`; every other name given is a source."""
+    """`scripts` by target name, in the language of `tests.model.language`; every other name given is a source."""
 
     def __init__(self, scripts: dict[str, str], *sources: str, seed: int = 0, jobs: int = 2) -> None:
         self.files = Files()

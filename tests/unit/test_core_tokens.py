@@ -54,7 +54,7 @@ def test_make_has_its_tokens_back_when_its_client_is_answered(seed: int) -> None
     assert pool is not None
     while client.status is None:
         assert project.simulation.advance()
-    assert project.simulation.tokens[pool] == 2
+    assert project.simulation.jobserver.tokens[pool] == 2
 
 
 @SEEDS
@@ -71,7 +71,7 @@ def test_a_job_that_another_session_takes_over_leaves_make_its_tokens(seed: int)
     project.simulation.cancel(first)
     while not first.ended:
         assert project.simulation.advance()
-    assert project.simulation.tokens[pool] == 2
+    assert project.simulation.jobserver.tokens[pool] == 2
     project.simulation.finish()
     assert second.status == 0
 
@@ -82,7 +82,7 @@ def test_a_build_without_a_make_hands_tokens_on_and_hardly_asks(jobs: int) -> No
     for number in range(50):
         project.write(f"u{number}.do", "out")
     project.build(" ".join(f"t{number}" for number in range(50)), jobs=jobs)
-    assert project.simulation.asked <= 2 * jobs
+    assert project.simulation.jobserver.asked <= 2 * jobs
 
 
 @SEEDS
@@ -141,5 +141,5 @@ def test_a_session_that_waits_for_a_low_load_keeps_no_tokens_from_makes(seed: in
     assert client.session is not None
     while not project.simulation.held:
         assert project.simulation.advance()
-    assert project.simulation.tokens[client.session.pool] == 1
+    assert project.simulation.jobserver.tokens[client.session.pool] == 1
     project.simulation.finish()
