@@ -180,8 +180,8 @@ def test_a_peer_that_sends_for_ever_without_reading_is_not_stored(served: Projec
 def test_a_nested_peer_that_breaks_the_protocol_does_not_end_its_job(served: Project) -> None:
     """The script goes on; only its call is lost."""
     code = (
-        "import os, socket; s = socket.socket(socket.AF_UNIX); directory, name = os.path.split(os.environ['REDOD_SOCKET']);"
-        "os.chdir(directory); s.connect(name);"
+        "import os, socket; s = socket.socket(socket.AF_UNIX);"
+        "directory, name = os.path.split(os.environ['REDOD_SOCKET']); os.chdir(directory); s.connect(name);"
         "s.sendall(b'noise, noise, noise'); print(s.recv(1000)[4])"
     )
     served.write("x.do", f'python3 -c "{code}"\nredo-ifchange y\necho run >>count\n')
