@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Protocol
 
 from redod.core.model import Job, Session
-from redod.core.paths import relative, show
+from redod.core.paths import directory_of, relative, show
 from redod.engine.claims import Request, Wait
 from redod.engine.client import Setting
 from redod.engine.engine import Engine
@@ -71,9 +71,11 @@ async def _offer_adoption(engine: Engine, teller: Teller, root: bytes) -> None:
 
 def offer_adoption(engine: Engine, teller: Teller, targets: list[bytes], setting: Setting) -> None:
     """Where there is no store nothing is known either, and none is made for targets that exist, as all of these do."""
+    places = {directory_of(target): target for target in targets}
+    outside = {directory for directory, target in places.items() if engine.stores.is_outside(target, setting)}
     matching: dict[bytes, list[Match]] = {}
-    for target in targets:
-        if engine.stores.is_outside(target, setting) and not os.path.isdir(target):
+    for target in targets if outside else ():
+        if directory_of(target) in outside and not os.path.isdir(target):
             matching.setdefault(engine.stores.root(target, setting), []).extend(matches(target))
     for root, found in matching.items():
         _offer(teller, root, found)
