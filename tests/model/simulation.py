@@ -52,19 +52,15 @@ class Ran:
 
 
 class Simulation:
-    """`seed` decides what happens next wherever several things could. `validated`: the share of steps after which
-    the invariants are checked, which takes longer than the step.
+    """`seed` decides what happens next wherever several things could. The core's invariants are checked at each step.
 
     `watched`: directories. What happens to names in them is told, also twice, and sometimes of others, too.
     """
 
-    def __init__(
-        self, files: Files, *, seed: int = 0, jobs: int = 2, validated: float = 1.0, watched: Iterable[bytes] = ()
-    ) -> None:
+    def __init__(self, files: Files, *, seed: int = 0, jobs: int = 2, watched: Iterable[bytes] = ()) -> None:
         self.files = files
         self.random = random.Random(seed)
         self.jobs = jobs
-        self.validated = validated
         self.graph = Graph(1000)
         self.scheduler = Scheduler(self.graph, jobs)
         self.processes: list[Process] = []
@@ -157,7 +153,7 @@ class Simulation:
         """Go on until nothing is left to do."""
         while self.advance():
             pass
-        self._validate()
+        validate(self.scheduler.world)
         left = [*self.scheduler.world.sessions, *self.scheduler.world.jobs.values()]
         assert not left, f"nothing goes on any more, and there is still {left}"
 
@@ -170,7 +166,7 @@ class Simulation:
             return True
         for instruction in self.scheduler.rest():
             self._obey(instruction)
-        self._validate()
+        validate(self.scheduler.world)
         if self._events:
             return True
         if self.watched and self.random.random() < 0.1:
@@ -191,11 +187,7 @@ class Simulation:
     def _step(self, event: events.Event) -> None:
         for instruction in self.scheduler.step(event):
             self._obey(instruction)
-        self._validate()
-
-    def _validate(self) -> None:
-        if self.validated == 1.0 or self.random.random() < self.validated:
-            validate(self.scheduler.world)
+        validate(self.scheduler.world)
 
     def _obey(self, instruction: do.Instruction) -> None:
         match instruction:

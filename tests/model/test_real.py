@@ -116,9 +116,9 @@ class Play(Comparing):
             ran = self._take_runs()
             if ran_before is None:
                 self._compare_shown(ran, err)
-                self._compare_runs(ran, expected)
+                self._compare_runs(build, ran, expected)
             else:
-                self._compare_both_runs(ran, expected, ran_before, is_edited=build.edit is not None)
+                self._compare_both_runs(build, ran, expected, ran_before)
             self._compare_files()
         except AssertionError as error:
             raise AssertionError(f"{error}\n{err.decode(errors='replace')}") from error

@@ -15,7 +15,7 @@ from tests.model.simulation import Client, Simulation
 def play(seed: int, *, with_cycles: bool) -> None:
     rng, history = random.Random(~seed), make_history(seed, steps=3, coarse=False, breaks=True)
     watched = [b"/", b"/p", b"/p/d"] if seed % 2 else []
-    ours = Simulation(Files(), seed=seed, jobs=rng.randint(1, 4), validated=0.2, watched=watched)
+    ours = Simulation(Files(), seed=seed, jobs=rng.randint(1, 4), watched=watched)
     for edit in history.begin:
         edit.apply(ours.files)
     for name in rng.sample(TARGETS, 3):
