@@ -13,7 +13,7 @@ from redod.core.graph import Dep, DepKind, Graph, Node
 from redod.core.instructions import Instruction
 from redod.core.search import Look, Search
 from redod.core.stamps import MISSING, Stamp
-from redod.core.states import JOB_MOVES, WANT_MOVES, JobState, Life, WantState
+from redod.core.states import JOB_MOVES, WANT_MOVES, JobState, Living, WantState
 from redod.core.tokens import Pool
 from redod.core.verdicts import Reason
 
@@ -97,16 +97,16 @@ class Call:
         return f"<call of {self.session!r} for {names!r}>"
 
 
-class Want:
+class Want(Living[WantState]):
     """One session's wish for one target."""
 
     def __init__(self, session: Session, node: Node, *, force: bool, order: tuple[int, ...], pool: Pool) -> None:
+        super().__init__(WantState.WANTED, WANT_MOVES)
         self.session = session
         self.node = node
         self.force = force
         self.order = order
         self.pool = pool
-        self.life = Life(WantState.WANTED, WANT_MOVES)
         self.calls: list[Call] = []
         self.walk: Check | Look | Search | None = None
         self.asked = 0
@@ -122,20 +122,14 @@ class Want:
     def __repr__(self) -> str:
         return f"<want of {self.session!r} for {self.node.path!r}, {self.state.name}>"
 
-    @property
-    def state(self) -> WantState:
-        return self.life.state
 
-    def move(self, to: WantState) -> None:
-        self.life.move(to, self)
-
-
-class Job:
+class Job(Living[JobState]):
     """One running dofile."""
 
     def __init__(
         self, number: int, want: Want, dofile: Candidate, dofile_node: Node, epoch: int, first_version: int
     ) -> None:
+        super().__init__(JobState.RUNNING, JOB_MOVES)
         self.number = number
         self.want = want
         self.session = want.session
@@ -146,10 +140,9 @@ class Job:
         self.epoch = epoch
         """What it saw was so in this epoch or later."""
         self.first_version = first_version
+        """A file whose version is not above this one has not changed since the job began."""
         self.arrivals = -1
         """The graph's, before the search for its script; -1: a script that now comes first would not be told of."""
-        """A file whose version is not above this one has not changed since the job began."""
-        self.life = Life(JobState.RUNNING, JOB_MOVES)
         self.calls: set[Call] = set()
         """Calls that its script has open."""
         self.call_count = 0
@@ -171,13 +164,6 @@ class Job:
 
     def __repr__(self) -> str:
         return f"<job {self.number} for {self.node.path!r}, {self.state.name}>"
-
-    @property
-    def state(self) -> JobState:
-        return self.life.state
-
-    def move(self, to: JobState) -> None:
-        self.life.move(to, self)
 
     def dep(self, kind: DepKind, node: Node, late: bool = False) -> None:
         """Note a dependency. Declared twice, the first version counts: it may be the one that was read."""

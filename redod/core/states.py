@@ -69,10 +69,8 @@ class IllegalMoveError(AssertionError):
     """A move that the table does not have."""
 
 
-class Life(Generic[S]):
-    """A state with its table and its history."""
-
-    __slots__ = ("_moves", "history", "state")
+class Living(Generic[S]):
+    """What has a state, with the table of its moves and a history."""
 
     def __init__(self, state: S, moves: dict[S, frozenset[S]]) -> None:
         self.state = state
@@ -80,15 +78,15 @@ class Life(Generic[S]):
         """The states left behind, the oldest first, the last 32 of them."""
         self._moves = moves
 
-    def move(self, to: S, who: object) -> None:
+    def move(self, to: S) -> None:
         """Enter a state.
 
         Raises:
-            IllegalMoveError: the table has no such move; the text tells what `who` went through.
+            IllegalMoveError: the table has no such move; the text tells what it went through.
         """
         if to not in self._moves[self.state]:
             past = " > ".join(state.name for state in [*self.history, self.state])
-            raise IllegalMoveError(f"{who!r}: {past} > {to.name}")
+            raise IllegalMoveError(f"{self!r}: {past} > {to.name}")
         if len(self.history) == 32:
             del self.history[0]
         self.history.append(self.state)

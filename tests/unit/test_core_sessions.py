@@ -290,10 +290,10 @@ def test_validate_finds_a_wrong_world() -> None:
     with pytest.raises(AssertionError, match="counts 2 running jobs wrongly"):
         validate(world)
     session.running -= 1
-    job.life.state = JobState.PARKED
+    job.state = JobState.PARKED
     with pytest.raises(AssertionError, match="is parked and keeps its token"):
         validate(world)
-    job.life.state = JobState.RUNNING
+    job.state = JobState.RUNNING
     session.wants.clear()
     job.want.calls.clear()
     with pytest.raises(AssertionError, match="does not know of it once"):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from redod.core.states import JOB_MOVES, WANT_MOVES, IllegalMoveError, JobState, Life, WantState
+from redod.core.states import JOB_MOVES, WANT_MOVES, IllegalMoveError, JobState, Living, WantState
 
 
 def test_every_state_has_its_row() -> None:
@@ -24,27 +24,27 @@ def test_every_want_can_end_and_be_dropped_until_it_has() -> None:
 @pytest.mark.parametrize("start", WantState)
 @pytest.mark.parametrize("to", WantState)
 def test_exactly_the_moves_of_the_table_are_made(start: WantState, to: WantState) -> None:
-    life = Life(start, WANT_MOVES)
+    life = Living(start, WANT_MOVES)
     if to in WANT_MOVES[start]:
-        life.move(to, "it")
+        life.move(to)
         assert (life.state, life.history) == (to, [start])
     else:
         with pytest.raises(IllegalMoveError, match=f"{start.name} > {to.name}"):
-            life.move(to, "it")
+            life.move(to)
         assert life.state is start
 
 
 def test_an_illegal_move_tells_the_history() -> None:
-    life = Life(JobState.RUNNING, JOB_MOVES)
-    life.move(JobState.PARKED, "job")
-    life.move(JobState.SETTLING, "job")
-    with pytest.raises(IllegalMoveError, match="'job': RUNNING > PARKED > SETTLING > RUNNING"):
-        life.move(JobState.RUNNING, "job")
+    life = Living(JobState.RUNNING, JOB_MOVES)
+    life.move(JobState.PARKED)
+    life.move(JobState.SETTLING)
+    with pytest.raises(IllegalMoveError, match=r"Living.*: RUNNING > PARKED > SETTLING > RUNNING"):
+        life.move(JobState.RUNNING)
 
 
 def test_the_history_is_bounded() -> None:
-    life = Life(JobState.RUNNING, JOB_MOVES)
+    life = Living(JobState.RUNNING, JOB_MOVES)
     for _ in range(50):
-        life.move(JobState.PARKED, "job")
-        life.move(JobState.RUNNING, "job")
+        life.move(JobState.PARKED)
+        life.move(JobState.RUNNING)
     assert len(life.history) == 32
