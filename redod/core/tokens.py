@@ -52,6 +52,7 @@ class Pool:
 
     def __init__(self, size: int, *, borrowed: bool = False) -> None:
         self.size = size
+        self.serial = size == 1
         self.borrowed = borrowed
         self.tokens = 1
         """Those that the ledger has, in the hands of holders or free."""
@@ -61,10 +62,6 @@ class Pool:
         """The jobs that hold a token; more than `tokens` only through implicit slots."""
         self.lines: dict[Session, Line] = {}
         self._sequence = 0
-
-    @property
-    def serial(self) -> bool:
-        return self.size == 1
 
     def line(self, session: "Session") -> Line:
         found = self.lines.get(session)
