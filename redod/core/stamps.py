@@ -35,17 +35,12 @@ class Stamp(NamedTuple):
 
     @property
     def is_directory(self) -> bool:
-        return stat.S_ISDIR(self.mode)
+        return self.mode == stat.S_IFDIR
 
     @property
     def leads_to_file(self) -> bool:
         """It, or what it links to, exists and is no directory: what a dofile has to be."""
-        found = self.referent or self
-        return found.mode != 0 and not found.is_directory
-
-    @property
-    def is_symlink(self) -> bool:
-        return stat.S_ISLNK(self.mode)
+        return (self.referent or self).mode not in (0, stat.S_IFDIR)
 
 
 CERTAIN, RACY = b"=", b"~"

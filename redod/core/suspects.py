@@ -22,7 +22,7 @@ def is_watchable(stamp: Stamp) -> bool:
 
     Not what is written through another link to it, nor what happens to the file that a symbolic link leads to.
     """
-    return stamp.nlink <= 1 and not stamp.is_symlink
+    return stamp.nlink <= 1 and stamp.referent is None
 
 
 def is_sound(dep: Dep) -> bool:
