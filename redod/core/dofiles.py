@@ -6,6 +6,7 @@ parent directory up to `/`. Every name of a nearer directory comes before any of
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from redod.core import paths
@@ -39,15 +40,22 @@ def default_names(name: bytes) -> list[tuple[bytes, int]]:
 
 def candidates(target: bytes) -> Iterator[Candidate]:
     """All candidates of a canonical absolute path, nearest first."""
+    return chain.from_iterable(by_directory(target))
+
+
+def by_directory(target: bytes) -> Iterator[list[Candidate]]:
+    """The same, those of one directory at a time."""
     directory, name = paths.directory_of(target), paths.name_of(target)
-    yield Candidate(paths.join(directory, name + b".do"), directory, name, name)
     names = default_names(name)
+    found = [Candidate(paths.join(directory, name + b".do"), directory, name, name)]
     relative = name
     while True:
         for default, length in names:
             stem = relative[: len(relative) - length]
-            yield Candidate(paths.join(directory, default), directory, relative, stem)
+            found.append(Candidate(paths.join(directory, default), directory, relative, stem))
+        yield found
         if directory == b"/":
             return
+        found = []
         relative = paths.name_of(directory) + b"/" + relative
         directory = paths.directory_of(directory)

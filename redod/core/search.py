@@ -3,10 +3,7 @@
 Like a `Check` they ask (`run` returns paths), are told (`observed`) and answer.
 """
 
-from collections.abc import Iterator
-from itertools import groupby
-
-from redod.core.dofiles import Candidate, candidates
+from redod.core.dofiles import Candidate, by_directory
 from redod.core.graph import Graph, Kind, Node
 from redod.core.settle import settle
 from redod.core.stamps import Moment, Stamp
@@ -30,9 +27,7 @@ class Search:
         self.is_watched = True
         """Of a script that comes under one of the names passed over it would be told, that is, counted as arrival."""
         self._graph = graph
-        self._directories: Iterator[list[Candidate]] = (
-            list(group) for _, group in groupby(candidates(node.path), lambda candidate: candidate.directory)
-        )
+        self._directories = by_directory(node.path)
         self._asked: list[Candidate] = []
         self._result: Candidate | None = None
 
