@@ -82,21 +82,20 @@ class Launcher:
         return True
 
     def read(self) -> None:
-        """Take in the answers that are there."""
-        while self._pid:
-            try:
-                data = self._socket.recv(_ANSWER.size)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if not data:
-                self.close()
-            elif self._is_ready:
-                pid, error, in_cwd = _ANSWER.unpack(data)
-                self._asked.popleft()(Answer(pid, error, bool(in_cwd)))
-            else:
-                self._is_ready = True
+        """Take in one answer, if there is any: nearly always there is no second."""
+        try:
+            data = self._socket.recv(_ANSWER.size)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+        elif self._is_ready:
+            pid, error, in_cwd = _ANSWER.unpack(data)
+            self._asked.popleft()(Answer(pid, error, bool(in_cwd)))
+        else:
+            self._is_ready = True
 
     def settle(self) -> None:
         """Return when all orders are answered: what was asked for is running."""
