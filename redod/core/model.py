@@ -190,6 +190,7 @@ class World:
         self.job_count = 0
         self.session_count = 0
         self.out: list[Instruction] = []
+        self.tell = self.out.append
         self.to_advance: deque[Call] = deque()
         self.to_begin: deque[Want] = deque()
         self.pools: set[Pool] = set()
@@ -200,6 +201,3 @@ class World:
     def next_epoch(self) -> int:
         self.epoch += 1
         return self.epoch
-
-    def tell(self, instruction: Instruction) -> None:
-        self.out.append(instruction)

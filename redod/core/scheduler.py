@@ -20,11 +20,8 @@ class Scheduler:
     """`jobs`: the size of the pool that sessions without `-j` share."""
 
     def __init__(self, graph: Graph, jobs: int) -> None:
+        self.graph = graph
         self.world = World(graph, jobs)
-
-    @property
-    def graph(self) -> Graph:
-        return self.world.graph
 
     def open_session(
         self, *, pool: Pool | None = None, keep_going: bool = False, background: bool = False, load_limit: float = 0
@@ -72,13 +69,15 @@ class Scheduler:
         """Take in one event; the instructions that follow from it, to be carried out in order."""
         self._take(event)
         self._work_off()
-        out, self.world.out = self.world.out, []
+        out = self.world.out[:]
+        del self.world.out[:]
         return out
 
     def rest(self) -> list[Instruction]:
         """There is nothing to tell just now: what is to be done with the tokens that nobody has wanted."""
         runs.give_up_tokens(self.world)
-        out, self.world.out = self.world.out, []
+        out = self.world.out[:]
+        del self.world.out[:]
         return out
 
     def _take(self, event: events.Event) -> None:
