@@ -78,14 +78,7 @@ class Pool:
 
         Sessions in the background come last; of the others, who runs least.
         """
-        if not self.lines:
-            return None
         free = len(self.holders) < self.tokens
-        if len(self.lines) == 1:
-            (line,) = self.lines.values()
-            if not line:
-                self.lines.clear()
-            return line if line and line.may_go and (free or line.session.running == 0) else None
         best: Line | None = None
         for session in list(self.lines):
             line = self.lines[session]
