@@ -46,7 +46,7 @@ def advance(world: World, call: Call) -> None:
             warn_if_edited(world, call, node)
             declare(call, node)
         else:
-            _look(world, call)
+            _look(world, call, node)
             return
 
 
@@ -98,9 +98,10 @@ def _is_known(node: Node) -> bool:
     return node.watched and node.kind is not Kind.UNKNOWN and node.stamp is not None and not node.stamp.is_directory
 
 
-def _look(world: World, call: Call) -> None:
-    """Look at the next targets together, as long as they may all be sources."""
-    for node in call.targets[call.position : call.position + call.batch]:
+def _look(world: World, call: Call, first: Node) -> None:
+    """Look at this target, and with it at the next ones as long as they may all be sources."""
+    call.looking.append(first)
+    for node in call.targets[call.position + 1 : call.position + call.batch]:
         if not _may_be_source(call, node) or _is_known(node):
             break
         call.looking.append(node)
