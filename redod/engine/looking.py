@@ -55,4 +55,4 @@ class Looking:
                 stamps.append(observe_source(path, now, node.stamp, by_content[directory]))
             if until_file and stamps[-1].leads_to_file:
                 break
-        return stamps, {directory for directory, is_covered in covered.items() if is_covered}
+        return stamps, set(filter(covered.get, covered))
