@@ -8,7 +8,6 @@ import errno
 import os
 from enum import IntEnum
 from struct import Struct
-from typing import NamedTuple
 
 _HEAD = Struct("iIII")
 _BUFFER = 1 << 16
@@ -35,12 +34,8 @@ class Mask(IntEnum):
     """Fail with EEXIST where the inode is watched already (Linux 4.18)."""
 
 
-class Event(NamedTuple):
-    """`watch`: as `add` returned it, -1 for an overflow. `name`: in the watched directory; empty: the directory."""
-
-    watch: int
-    mask: int
-    name: bytes
+Event = tuple[int, int, bytes]
+"""The watch, as `add` returned it, -1 for an overflow; the mask; the name in the watched directory, empty: itself."""
 
 
 class Inotify:
@@ -73,7 +68,7 @@ class Inotify:
             while place < end:
                 watch, mask, _, length = _HEAD.unpack_from(data, place)
                 place += _HEAD.size + length
-                found.append(Event(watch, mask, data[place - length : place].rstrip(b"\0")))
+                found.append((watch, mask, data[place - length : place].rstrip(b"\0")))
             if end <= _BUFFER - _LARGEST:
                 return found
 

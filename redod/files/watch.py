@@ -20,6 +20,7 @@ _NAMES = Mask.CREATE | Mask.DELETE | Mask.MOVED_FROM | Mask.MOVED_TO | Mask.ATTR
 """Enough above a directory that matters: its own fate, and that of names that are not there."""
 _FILES = _NAMES | Mask.MODIFY | Mask.CLOSE_WRITE
 """CLOSE_WRITE tells of stores into a mapping, if they come before the file is closed."""
+_ENDS = Mask.IGNORED | Mask.UNMOUNT
 _HOW = Mask.ONLYDIR | Mask.DONT_FOLLOW
 _OVERLAY = 0x794C7630
 """An overlay (containers) tells of what is done through it, which is enough above a directory that matters; but files
@@ -128,11 +129,10 @@ class Watcher:
         lost, self._given_up = self._given_up, []
         for watch, mask, name in found:
             place = self._by_watch.get(watch)
-            if mask & Mask.Q_OVERFLOW:
-                self._lose_all(lost)
-            elif place is None:
-                continue
-            elif mask & (Mask.IGNORED | Mask.UNMOUNT):
+            if place is None:
+                if mask & Mask.Q_OVERFLOW:
+                    self._lose_all(lost)
+            elif mask & _ENDS:
                 self._lose(place, lost)
             elif name:
                 path = join(place.path, name)

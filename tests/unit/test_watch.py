@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from redod.files.inotify import Event, Inotify, Mask
+from redod.files.inotify import Inotify, Mask
 from redod.files.watch import State, Watcher
 
 
@@ -139,7 +139,7 @@ def test_an_overflow_among_events_loses_everything(
     watcher: Watcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert covers(watcher, tmp_path)
-    monkeypatch.setattr(Inotify, "read", lambda _: [Event(-1, Mask.Q_OVERFLOW, b"")])
+    monkeypatch.setattr(Inotify, "read", lambda _: [(-1, Mask.Q_OVERFLOW, b"")])
     news = watcher.read()
     assert news is not None
     assert {b"/", os.fsencode(tmp_path)} <= set(news.lost)
@@ -151,7 +151,7 @@ def test_a_watch_that_the_kernel_ends_loses_its_directory(
 ) -> None:
     assert covers(watcher, tmp_path)
     number = next(watch for watch, place in watcher._by_watch.items() if place.path == os.fsencode(tmp_path))
-    monkeypatch.setattr(Inotify, "read", lambda _: [Event(number, mask, b"")])
+    monkeypatch.setattr(Inotify, "read", lambda _: [(number, mask, b"")])
     news = watcher.read()
     assert news is not None
     assert news.lost == [os.fsencode(tmp_path)]
@@ -189,7 +189,7 @@ def test_events_of_any_number_are_read_without_waiting(tmp_path: Path) -> None:
     names = [b"%d" % number + b"x" * 240 for number in range(1000)]
     for name in names:
         os.mkdir(os.path.join(os.fsencode(tmp_path), name))
-    assert [event.name for event in queue.read() if event.watch == watch] == names
+    assert [name for number, _, name in queue.read() if number == watch] == names
     assert queue.read() == []
     queue.close()
 
