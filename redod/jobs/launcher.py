@@ -127,7 +127,7 @@ def encode(
     head = _HEAD.pack(umask, nice & 0xFFFFFFFF, len(argv), len(env), len(limits), len(inherited))
     values = b"".join([_LIMIT.pack(number, soft & _ALL, hard & _ALL) for number, soft, hard in limits])
     values += b"".join([_NUMBER.pack(number) for number in inherited])
-    strings = [program, cwd, *argv, *[name + b"=" + value for name, value in env.items()], b""]
+    strings = [program, cwd, *argv, *map(b"=".join, env.items()), b""]
     return head + values + b"\0".join(strings)
 
 
