@@ -66,11 +66,21 @@ class Scheduler:
         return call
 
     def step(self, event: events.Event) -> list[Instruction]:
-        """Take in one event; the instructions that follow from it, to be carried out in order."""
+        """Take in one event; the instructions that follow from it, to be carried out in order.
+
+        Judge first, then go on with calls, and give out tokens last: by then all who could want one have asked.
+        """
+        world = self.world
         self._take(event)
-        self._work_off()
-        out = self.world.out[:]
-        del self.world.out[:]
+        while True:
+            if world.to_begin:
+                wants.begin(world, world.to_begin.popleft())
+            elif world.to_advance:
+                calls.advance(world, world.to_advance.popleft())
+            elif not (world.grants_due and runs.grant(world)):
+                break
+        out = world.out[:]
+        del world.out[:]
         return out
 
     def rest(self) -> list[Instruction]:
@@ -168,14 +178,3 @@ class Scheduler:
             calls.unseen(self.world, subject, text)
         elif subject.state is WantState.CHECKING:
             wants.unseen(self.world, subject, text)
-
-    def _work_off(self) -> None:
-        """Judge first, then go on with calls, and give out tokens last: by then all who could want one have asked."""
-        world = self.world
-        while True:
-            if world.to_begin:
-                wants.begin(world, world.to_begin.popleft())
-            elif world.to_advance:
-                calls.advance(world, world.to_advance.popleft())
-            elif not (world.grants_due and runs.grant(world)):
-                return
