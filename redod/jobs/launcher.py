@@ -19,7 +19,7 @@ import socket
 from array import array
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from struct import Struct
+from struct import Struct, pack
 from typing import NamedTuple
 
 from redod.jobs.limits import Changes
@@ -28,7 +28,6 @@ from redod.readers import Readers
 _HEAD = Struct(">6I")
 """umask, niceness, how many arguments, variables, limits, and descriptors that are inherited."""
 _LIMIT = Struct(">IQQ")
-_NUMBER = Struct(">I")
 _ANSWER = Struct(">3I")
 _LARGEST = 1 << 16
 _ORDERS = 3
@@ -126,7 +125,7 @@ def encode(
     """An order."""
     head = _HEAD.pack(umask, nice & 0xFFFFFFFF, len(argv), len(env), len(limits), len(inherited))
     values = b"".join([_LIMIT.pack(number, soft & _ALL, hard & _ALL) for number, soft, hard in limits])
-    values += b"".join([_NUMBER.pack(number) for number in inherited])
+    values += pack(f">{len(inherited)}I", *inherited)
     strings = [program, cwd, *argv, *map(b"=".join, env.items()), b""]
     return head + values + b"\0".join(strings)
 
