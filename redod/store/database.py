@@ -112,12 +112,15 @@ class Store:
         return bool(self._changed)
 
     def paths(self) -> list[bytes]:
-        """Every path that it names, and those of all our targets."""
+        """Every path that it names, and those of all our targets; some may be there twice.
+
+        In the order in which they were read, so that memory becomes free from one end to the other.
+        """
         paths = self._writing.paths()
         if self._changed:
             # What could not be written may be named nowhere.
-            paths.update(node.path for node in self._own())
-        return list(paths)
+            paths += [node.path for node in self._own()]
+        return paths
 
     def places(self) -> list[bytes]:
         """The directories of all files that it named when it was loaded."""

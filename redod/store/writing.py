@@ -42,9 +42,9 @@ class Writing:
         """It is a target of ours from now on."""
         self._begun.add(path)
 
-    def paths(self) -> set[bytes]:
-        """All that have a row, and the targets that have begun."""
-        return self._begun.union(self.ids)
+    def paths(self) -> list[bytes]:
+        """All that have a row, in that order, and the targets that have begun."""
+        return [*self.ids, *self._begun]
 
     def write(self, tables: Tables, changed: Iterable[Node], mark: Mark) -> None:
         """The one transaction. Nothing that is known of rows changes before it has succeeded.
