@@ -12,7 +12,7 @@ from redod.core.graph import NO_DOUBTS, Dep, DepKind, Graph, Kind, Node
 from redod.core.paths import directory_of, name_of
 from redod.core.settle import settle
 from redod.core.stamps import Moment, Stamp, difference
-from redod.core.suspects import is_watchable, must_be_made, resolve, trust
+from redod.core.suspects import is_untargeted_directory, is_watchable, must_be_made, resolve, trust
 from redod.core.verdicts import NEVER_BUILT, Clean, Dirty, Reason, Source, Undecided, Verdict, Why
 
 _BATCH = 1000
@@ -23,7 +23,8 @@ class _Frame:
     """One target on the way down."""
 
     __slots__ = (
-        "arrivals", "better", "deps", "first", "in_doubt", "index", "node", "passed_over", "recorded", "unseen"
+        "arrivals", "better", "deps", "first", "in_doubt", "index", "late_targets", "node", "passed_over", "recorded",
+        "scripts", "unseen",
     )  # fmt: skip
 
     def __init__(self, node: Node, arrivals: int) -> None:
@@ -49,6 +50,10 @@ class _Frame:
         """Names that would come before the recorded dofile and are not known to be absent."""
         self.better: bytes = b""
         """A name that now comes before the recorded dofile."""
+        self.scripts: dict[bytes, list[Node]] = {}
+        """Names of dofiles that directories among the dependencies would be made by, if they existed."""
+        self.late_targets: set[Node] = set()
+        """Those of the directories for which one does by now."""
         self.first: list[Node] = []
         """Targets with checksums that must be built before this one can be judged."""
 
@@ -123,9 +128,12 @@ class Check:
             node = self._graph.find(path)
             if node is not None:
                 self._settle(node, stamp, moment)
-        if not frame.passed_over:
+        if not frame.passed_over and not frame.scripts:
             return
         seen = dict(zip(self._asked, stamps, strict=True))
+        for path, directories in frame.scripts.items():
+            if path in seen and seen[path].leads_to_file:
+                frame.late_targets.update(directories)
         for path in frame.passed_over:
             if path not in seen:
                 continue
@@ -155,6 +163,11 @@ class Check:
         wanted.extend([
             dep.node.path for dep in frame.deps if not dep.node.watched and dep.node.observed < epoch
         ])  # fmt: skip
+        for dep in frame.deps:
+            if is_untargeted_directory(dep.node):
+                for candidate in candidates(dep.node.path):
+                    frame.scripts.setdefault(candidate.path, []).append(dep.node)
+        wanted.extend(frame.scripts)
         return wanted
 
     def _keep(self, frame: _Frame) -> None:
@@ -264,7 +277,7 @@ class Check:
                 return None
         exists = node.stamp is not None and node.stamp.exists
         if node.version == version:
-            if not must_be_made(node):
+            if not must_be_made(node) and node not in frame.late_targets:
                 return None
             return Reason(Why.DEPENDENCY if exists else Why.ABSENT, node.path)
         if node.kind is Kind.TARGET:

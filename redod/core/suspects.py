@@ -36,7 +36,7 @@ def is_sound(dep: Dep) -> bool:
         return False
     if node.kind is Kind.TARGET:
         return node.doubts is NO_DOUBTS
-    return not must_be_made(node)
+    return not must_be_made(node) and not is_untargeted_directory(node)
 
 
 def must_be_made(node: Node) -> bool:
@@ -47,6 +47,11 @@ def must_be_made(node: Node) -> bool:
         return True
     # The script of a directory that was there before has failed.
     return node.stamp.is_directory and bool(node.status)
+
+
+def is_untargeted_directory(node: Node) -> bool:
+    """Whether it counts as a source until a dofile comes for it, which is to be looked for: nothing need tell of it."""
+    return node.stamp is not None and node.stamp.is_directory and node.kind is not Kind.TARGET
 
 
 def watch(graph: Graph, node: Node) -> None:

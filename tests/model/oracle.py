@@ -148,7 +148,7 @@ class Oracle:
                 return [path] if entry.checksum and path not in self.session.failed else None
             if verdict:
                 return verdict
-        elif not self.files.exists(path) or (self.files.is_directory(path) and entry is not None and entry.failed):
+        elif not self.files.exists(path) or (self.files.is_directory(path) and self.find_dofile(path) is not None):
             return None
         return [] if self.version(path) == version else None
 

@@ -165,7 +165,7 @@ class Play(Comparing):
         clean.build(targets, force=False, keep_going=True)
         made, ours = clean.files.contents, self.ours.files.contents
         if failed := ready & clean.session.failed:
-            assert self._calls_redo() or self._has_late_dofile(), f"{names_of(failed)} would fail in a clean build"
+            assert self._calls_redo(), f"{names_of(failed)} would fail in a clean build"
             return
         for path in ready & clean.session.ready:
             assert ours.get(path) == made.get(path), (
@@ -175,12 +175,6 @@ class Play(Comparing):
     def _calls_redo(self) -> bool:
         """What a script just calls `redo` for it does not depend on, and that may fail by now."""
         return any(b"\nredo " in b"\n" + text for text in self.ours.files.contents.values())
-
-    def _has_late_dofile(self) -> bool:
-        """A script came for a directory that was there, and that others had been made from as from a source."""
-        files, entries = self.oracle.files, self.oracle.entries
-        theirs = (path for path in files if path not in entries or not entries[path].is_ours)
-        return any(files.is_directory(path) and self.oracle.find_dofile(path) is not None for path in theirs)
 
 
 def _fresh_copy(oracle: Oracle) -> Files:

@@ -39,6 +39,17 @@ def test_a_directory_without_a_dofile_is_a_source(native_project: Project) -> No
     assert native_project.run("redo-ifchange", "dir").returncode == 0
 
 
+def test_a_dofile_that_comes_for_a_directory_makes_what_was_made_from_that_out_of_date(project: Project) -> None:
+    project.write("test/sub/case", "")
+    project.write("all.do", "redo-ifchange use")
+    project.write("use.do", "redo-ifchange test/sub; ls test/sub")
+    assert project.redo("all") == ["all", "use"]
+    assert project.redo("all") == []
+    project.write("default.do", "echo ran >&2")
+    assert project.redo("all") == ["all", "use", "test/sub"]
+    assert project.redo("all") == []
+
+
 def test_a_target_that_was_edited_is_kept_with_a_warning_and_counts_as_a_source(project: Project) -> None:
     project.write("use.do", "redo-ifchange x; cat x")
     project.write("x.do", "echo made")
