@@ -143,7 +143,8 @@ class JobLog:
         """The script is being started, `when` in seconds since the epoch: `redo  NAME` is shown here. Before it stands
         what was said while the target waited. `is_shown` False: the script's own process says it.
         """
-        self.started = Started(when, 0)
+        # As exact as a place can tell it (see `kept`): whoever comes late is shown the same.
+        self.started = Started(round(when, 6), 0)
         if is_shown:
             self._add(START)
         else:
@@ -196,7 +197,7 @@ class JobLog:
         """The run is over: an exit status, or a negative signal number; and how long it took."""
         if self.lost:
             self._tell_lost()
-        self.done = Done(status, seconds)
+        self.done = Done(status, round(seconds, 4))
         self._end()
 
     def found_clean(self) -> None:

@@ -50,5 +50,5 @@ class Kept(NamedTuple):
 
 def silent_place(started: Started, done: Done) -> bytes:
     """The packed place of a log of no bytes."""
-    duration = min(int(done.seconds * 1e4), _LONGEST)
-    return LOG_PLACE.pack(SILENT, int(started.when * 1e6), started.pid << _DURATION_BITS | duration)
+    duration = min(round(done.seconds * 1e4), _LONGEST)
+    return LOG_PLACE.pack(SILENT, round(started.when * 1e6), started.pid << _DURATION_BITS | duration)

@@ -18,6 +18,11 @@ from tests.behaviour.project import PATIENCE, Project
 Shown = Callable[[list[str]], bool]
 
 
+def is_stopped(lines: list[str]) -> bool:
+    """Ctrl-Z has worked, and the shell has its terminal back: what is typed before its prompt may be lost."""
+    return lines[-1:] == ["$"] and any("Stopped" in line for line in lines)
+
+
 class Terminal:
     """`argv` as the foreground of a terminal of its own. `raw` is all that was written to that so far."""
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.behaviour.events import Fifo, finish, wait_for_sessions
 from tests.behaviour.project import Project
-from tests.behaviour.terminal import Terminal
+from tests.behaviour.terminal import Terminal, is_stopped
 
 CTRL_C, CTRL_Z = "\x03", "\x1a"
 
@@ -255,7 +255,7 @@ def test_ctrl_z_stops_it_and_fg_goes_on(asking: Project, pids: Fifo, shell: Term
         terminal.send("redo --console x\r")
         pids.receive_process()
         terminal.send(CTRL_Z)
-        terminal.wait_for("Stopped")
+        terminal.wait(is_stopped)
         terminal.send("fg\r")
         terminal.wait(lambda lines: lines[-1] == "redo --console x")
         terminal.send("word\r")

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from tests.behaviour.events import Fifo, Watched, finish
+from tests.behaviour.events import Fifo, Watched, expect, finish
 from tests.behaviour.project import PATIENCE, Project
 from tests.client.test_detach import Manager
 
@@ -54,9 +54,10 @@ def test_a_build_that_a_detached_process_asks_for_is_one_of_its_own(project: Pro
 
 
 def test_ctrl_c_leaves_a_detached_process_alone(project: Project, pids: Fifo, go: Fifo) -> None:
-    project.write("x.do", f"redo-detach {WHO}; read x <go\n")
+    project.write("x.do", f"redo-detach {WHO}; echo detached >&2; read x <go\n")
     client = project.start("redo", "x")
     service = pids.receive_process()
+    expect(client, b"detached")
     client.terminate()
     finish(client, status=-15)
     assert service.is_alive

@@ -8,7 +8,7 @@ import pytest
 
 from tests.behaviour.events import Fifo, finish, wait_for_sessions
 from tests.behaviour.project import Project
-from tests.behaviour.terminal import Terminal
+from tests.behaviour.terminal import Terminal, is_stopped
 
 STATUS = re.compile(r"^\[\d+/\d+\]")
 CTRL_C, CTRL_Z = "\x03", "\x1a"
@@ -127,7 +127,7 @@ def test_ctrl_z_takes_it_away_and_fg_brings_it_back(held: Project, go: Fifo) -> 
         terminal.send("redo -j4\r")
         terminal.wait(has_status)
         terminal.send(CTRL_Z)
-        terminal.wait_for("Stopped")
+        terminal.wait(is_stopped)
         assert not [line for line in terminal.lines if STATUS.match(line)]
         go.send()
         terminal.send("fg\r")
@@ -145,7 +145,7 @@ def test_in_the_background_there_is_none(held: Project, go: Fifo) -> None:
         terminal.send("redo -j4\r")
         terminal.wait(has_status)
         terminal.send(CTRL_Z)
-        terminal.wait_for("Stopped")
+        terminal.wait(is_stopped)
         before = len(terminal.raw)
         terminal.send("bg\r")
         for _ in range(4):
