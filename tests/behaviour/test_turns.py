@@ -12,11 +12,15 @@ from tests.behaviour.terminal import Terminal
 
 
 @pytest.mark.parametrize("how", [["redo", "--background-priority"], ["nice", "-n", "5", "redo"]])
-def test_what_runs_in_the_background_lets_others_go_first(
-    project: Project, pids: Fifo, go: Fifo, how: list[str]
-) -> None:
+def test_what_runs_in_the_background_lets_others_go_first(project: Project, pids: Fifo, how: list[str]) -> None:
+    def release(*names: str) -> None:
+        for name in names:
+            (project.path / f"go.{name}").write_text("\n")
+
     project.write("redod.toml", "jobs = 2\n")
-    project.write("default.do", "echo $1 >pids; read x <go")
+    project.write("default.do", "echo $1 >pids; read x <go.$1")
+    for name in ("b1", "b2", "b3", "b4", "f1", "f2"):
+        os.mkfifo(project.path / f"go.{name}")
     background = project.start(*how, "b1", "b2", "b3", "b4")
     assert {pids.receive(), pids.receive()} == {"b1", "b2"}
     # One job of every session may run whatever the pool has.
@@ -25,11 +29,9 @@ def test_what_runs_in_the_background_lets_others_go_first(
     # It answers when the server has done all that it was asked for: f2 waits for a token.
     project.run("redo-ood", check=True)
     # Now three hold tokens: two must end for another to start, and though b3 waited longer, it is f2.
-    go.send()
-    go.send()
+    release("b1", "f1")
     assert pids.receive() == "f2"
-    for _ in range(4):
-        go.send()
+    release("f2", "b2", "b3", "b4")
     finish(other)
     finish(background)
 
