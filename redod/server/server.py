@@ -15,6 +15,7 @@ from redod.commands.dispatch import COMMANDS
 from redod.engine.engine import Engine
 from redod.engine.run import Run
 from redod.errors import InternalError, RedodError
+from redod.jobs.process import NOWHERE, PipeId, identity
 from redod.protocol.invocation import Invocation
 from redod.server.connection import Connection, Intake
 from redod.server.peer import Own
@@ -197,27 +198,28 @@ class Server:
     def _context(self, connection: Connection, invocation: Invocation, descriptors: list[int]) -> Context:
         token = invocation.job_token
         stderr = descriptors[invocation.descriptors.index(2)] if 2 in invocation.descriptors else -1
+        stderr_id = identity(stderr) if stderr >= 0 else NOWHERE
         if token is not None:
             run = self.engine.run_of_token(token)
         else:
-            run = self.engine.run_around(connection.peer) or self._run_that_prints_to(stderr)
+            run = self.engine.run_around(connection.peer) or self._run_that_prints_to(stderr_id)
         return Context(
             self,
             invocation,
             connection,
             run,
-            is_redirected=run is not None and stderr >= 0 and not _is_stderr_of(run, stderr),
+            is_redirected=run is not None and stderr >= 0 and not _prints_to(run, stderr_id),
             stderr=stderr,
             jobserver=(descriptors[-2], descriptors[-1]) if invocation.jobserver else None,
         )
 
-    def _run_that_prints_to(self, stderr: int) -> Run | None:
+    def _run_that_prints_to(self, stderr_id: PipeId) -> Run | None:
         """A client that belongs to a job by this alone would else be shown what it itself makes the job print.
 
         A job whose standard error is not a pipe of ours shares it with strangers: all that run in a terminal.
         """
-        runs = self.engine.runs.values() if stderr >= 0 else ()
-        return next((run for run in runs if run.starter is None and _is_stderr_of(run, stderr)), None)
+        runs = self.engine.runs.values() if stderr_id != NOWHERE else ()
+        return next((run for run in runs if run.starter is None and _prints_to(run, stderr_id)), None)
 
     def _connection_closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
@@ -254,8 +256,5 @@ class Server:
             self.retire()
 
 
-def _is_stderr_of(run: Run, descriptor: int) -> bool:
-    if run.process is None:
-        return False
-    found = os.fstat(descriptor)
-    return (found.st_dev, found.st_ino) == run.process.stderr_id
+def _prints_to(run: Run, stderr_id: PipeId) -> bool:
+    return run.process is not None and run.process.stderr_id == stderr_id
