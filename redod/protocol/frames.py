@@ -18,7 +18,7 @@ MAX_PAYLOAD = 65_537
 MAX_DATA = 65_536
 """Bytes of a stream (STDIN, OUTPUT) in one frame."""
 
-_HEADER = struct.Struct(">IB")
+HEADER = struct.Struct(">IB")
 _OUTPUT_HEADER = struct.Struct(">IBB")
 _SIGNALS = frozenset((signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT))
 
@@ -163,20 +163,20 @@ class FrameReader:
 
     def _cut(self) -> Frame | None:
         buffer = self._buffer
-        if len(buffer) < _HEADER.size:
+        if len(buffer) < HEADER.size:
             return None
-        length, kind = _HEADER.unpack_from(buffer)
+        length, kind = HEADER.unpack_from(buffer)
         self._admit(kind, length)
-        end = _HEADER.size + length
+        end = HEADER.size + length
         if len(buffer) < end:
             return None
         if len(buffer) == end:
             self._buffer = b""
-            return self._frame(kind, bytes(buffer[_HEADER.size :]))
+            return self._frame(kind, bytes(buffer[HEADER.size :]))
         if isinstance(buffer, bytes):
             buffer = self._buffer = bytearray(buffer)
         with memoryview(buffer) as view:
-            payload = bytes(view[_HEADER.size : end])
+            payload = bytes(view[HEADER.size : end])
         del buffer[:end]
         return self._frame(kind, payload)
 
@@ -223,11 +223,11 @@ class FrameReader:
         return Resized(*struct.unpack(">HH", payload))
 
 
-GO_ON = _HEADER.pack(0, FrameType.GO_ON)
+GO_ON = HEADER.pack(0, FrameType.GO_ON)
 """The frame that has the client go on with the next server when this one ends."""
-READ_STDIN = _HEADER.pack(0, FrameType.READ_STDIN)
+READ_STDIN = HEADER.pack(0, FrameType.READ_STDIN)
 """The frame that asks for the client's standard input."""
-SETTLE = _HEADER.pack(0, FrameType.SETTLE)
+SETTLE = HEADER.pack(0, FrameType.SETTLE)
 """The frame that the client answers when it has written out all that came before."""
 
 
@@ -244,7 +244,7 @@ def encode_output(descriptor: int, data: bytes) -> bytes:
 
 def encode_status(line: bytes) -> bytes:
     """The status line that the client shows below its output from now on; none for no line."""
-    return _HEADER.pack(len(line), FrameType.STATUS) + line
+    return HEADER.pack(len(line), FrameType.STATUS) + line
 
 
 def encode_start_job(umask: int, arguments: int, variables: int) -> bytes:
@@ -274,4 +274,4 @@ def encode_refused(status: int, text: str) -> bytes:
 def encode_alone(text: str) -> bytes:
     """The last frame: the client prints the text and has its invocation served by an instance of its own."""
     encoded = text.encode()
-    return _HEADER.pack(len(encoded), FrameType.ALONE) + encoded
+    return HEADER.pack(len(encoded), FrameType.ALONE) + encoded

@@ -2,18 +2,16 @@
 
 import asyncio
 import os
-import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from redod.protocol.frames import FrameType
+from redod.protocol.frames import HEADER, FrameType
 from redod.protocol.invocation import encode_request
 
 _SHORT_PATH = 107
 """Bytes of a path that fit a socket's address, unix(7)."""
 _MOST = 1 << 20
 """Bytes of an answer: the other may be anybody's."""
-_HEADER = struct.Struct(">IB")
 
 
 class Answer(NamedTuple):
@@ -29,7 +27,7 @@ async def ask(path: bytes, *args: bytes) -> Answer:
     data = b""
     try:
         payload = encode_request(b"redod", list(args))
-        writer.write(_HEADER.pack(len(payload), FrameType.INVOKE) + payload)
+        writer.write(HEADER.pack(len(payload), FrameType.INVOKE) + payload)
         while len(data) < _MOST and (piece := await reader.read(_MOST)):
             data += piece
     except OSError:
@@ -50,10 +48,10 @@ def _answer(data: bytes) -> Answer:
 
 
 def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= _HEADER.size:
-        length, kind = _HEADER.unpack_from(data)
-        end = _HEADER.size + length
-        yield kind, data[_HEADER.size : end]
+    while len(data) >= HEADER.size:
+        length, kind = HEADER.unpack_from(data)
+        end = HEADER.size + length
+        yield kind, data[HEADER.size : end]
         data = data[end:]
 
 
