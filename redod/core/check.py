@@ -65,8 +65,8 @@ class Check:
     """
 
     __slots__ = (
-        "_asked", "_differs", "_epoch", "_failed", "_graph", "_outdated", "_results", "_seen_absent", "_stack",
-        "changed", "root",
+        "_absent", "_asked", "_differs", "_epoch", "_failed", "_graph", "_outdated", "_results", "_seen_absent",
+        "_stack", "changed", "root",
     )  # fmt: skip
 
     def __init__(
@@ -91,6 +91,8 @@ class Check:
         """None: on the way down, so meeting it again is a loop."""
         self._seen_absent: dict[bytes, int] = {}
         """`default*` names, which many targets pass over, and how many arrivals there had been before."""
+        self._absent: set[bytes] = set()
+        """Names of dofiles that would make a directory, which many targets may depend on, and that do not exist."""
         self._asked: list[bytes] = []
         self._differs: dict[Node, str] = {}
         """Targets that are not as they were built, with the field of the stamp that tells."""
@@ -132,8 +134,12 @@ class Check:
             return
         seen = dict(zip(self._asked, stamps, strict=True))
         for path, directories in frame.scripts.items():
-            if path in seen and seen[path].leads_to_file:
+            if path not in seen:
+                continue
+            if seen[path].leads_to_file:
                 frame.late_targets.update(directories)
+            else:
+                self._absent.add(path)
         for path in frame.passed_over:
             if path not in seen:
                 continue
@@ -166,7 +172,8 @@ class Check:
         for dep in frame.deps:
             if is_untargeted_directory(dep.node):
                 for candidate in candidates(dep.node.path):
-                    frame.scripts.setdefault(candidate.path, []).append(dep.node)
+                    if candidate.path not in self._absent:
+                        frame.scripts.setdefault(candidate.path, []).append(dep.node)
         wanted.extend(frame.scripts)
         return wanted
 
