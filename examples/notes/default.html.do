@@ -6,11 +6,11 @@ import subprocess
 import sys
 
 target, stem, output = sys.argv[1:]
-subprocess.run(["redo-ifchange", f"{stem}.txt", "layout.html", f"{stem}.words"], check=True)
+subprocess.run(["redo-ifchange", f"{stem}.txt", "page.template", f"{stem}.words"], check=True)
 with open(f"{stem}.txt") as note:
     title, _, body = note.read().partition("\n")
 with open(f"{stem}.words") as words:
     count = words.read().strip()
 paragraphs = "\n".join(f"<p>{html.escape(text.strip())}</p>" for text in body.split("\n\n") if text.strip())
-with open("layout.html") as layout, open(output, "w") as page:
-    page.write(layout.read().format(title=html.escape(title), body=paragraphs, words=count))
+with open("page.template") as template, open(output, "w") as page:
+    page.write(template.read().format(title=html.escape(title), body=paragraphs, words=count))

@@ -134,7 +134,7 @@ def test_a_note_that_comes_or_goes_makes_no_other_page(notes: Project) -> None:
 
 
 def test_another_layout_makes_all_pages_and_counts_no_words(notes: Project) -> None:
-    edit(notes, "layout.html", "<footer>", "<footer class=small>")
+    edit(notes, "page.template", "<footer>", "<footer class=small>")
     assert ran(notes) == LISTS | pages(*PAGES) | {"pages", "index.html", "all"}
 
 
