@@ -87,16 +87,16 @@ _NOTHING: "tuple[list[LiveEntry | JobLog | Kept], ...]" = ([], [START])
 
 
 class JobLog:
-    """An ordered list of entries that only grows, until `finish`, `found_clean` or `give_up` ends it.
+    """An ordered list of entries that only grows, until `finish` or `give_up` ends it.
 
-    Each log must be ended by one of the three: a viewer that has reached it waits for that. A session's own log, the
+    Each log must be ended by one of the two: a viewer that has reached it waits for that. A session's own log, the
     root of what it shows, is one without `start`, and with the targets of the command line as children.
     The text of a script must be added before the child that the script asked for next: drain its pipe first.
     """
 
     __slots__ = (
         "__weakref__", "_hung", "_kept", "_room", "_spool", "_unchanged", "_waiting",
-        "blames_another", "clean", "dofile", "done", "ended", "entries", "lost", "path", "size", "started", "stays",
+        "blames_another", "dofile", "done", "ended", "entries", "lost", "path", "size", "started", "stays",
     )  # fmt: skip
     # What it says of itself is to be read only. Viewers ask for it a dozen times for each target: no properties.
 
@@ -119,8 +119,6 @@ class JobLog:
         """Bytes of text dropped, because of the limit or of a full disk."""
         self.blames_another = False
         """It asked for a target that had failed before in the same session."""
-        self.clean = False
-        """It ended by being found up to date."""
         self.stays = False
         """It stays in memory when it is stored: it is shown in several places, or its start in none."""
         self._hung: tuple[ref[JobLog], int] | None = None
@@ -182,7 +180,7 @@ class JobLog:
             self._add(Note(text))
 
     def child(self, log: "JobLog") -> None:
-        """A nested call asked for this target, which runs or may have to: its log is shown here."""
+        """A nested call asked for this target, which is to run: its log is shown here."""
         log.stays = log.stays or log._hung is not None
         log._hung = ref(self), len(self.entries)
         self._add(log)
@@ -198,11 +196,6 @@ class JobLog:
         if self.lost:
             self._tell_lost()
         self.done = Done(status, round(seconds, 4))
-        self._end()
-
-    def found_clean(self) -> None:
-        """A child that did not have to run after all: nothing of it is shown."""
-        self.clean = True
         self._end()
 
     def give_up(self) -> None:
@@ -299,9 +292,7 @@ class JobLog:
             case Kept():
                 return encode_path(CHILD, entry.path, root)
             case JobLog():
-                if entry.ran:
-                    return encode_path(CHILD, entry.path, root)
-                return encode_path(UNCHANGED, entry.path, root) if entry.clean else b""
+                return encode_path(CHILD, entry.path, root) if entry.ran else b""
             case Start():
                 return encode_started(self.started)
 

@@ -70,15 +70,14 @@ def test_a_stored_log_moves_with_its_workspace() -> None:
     assert list(decode(log.encode(ROOT), b"/new"))[:2] == [Child(b"/new/a"), Child(b"/ww/a")]
 
 
-def test_a_child_that_was_clean_is_unchanged_and_one_that_never_ran_is_left_out() -> None:
-    log, clean, given_up, refused = JobLog(b"/w/all"), JobLog(b"/w/a"), JobLog(b"/w/b"), JobLog(b"/w/c")
-    for child in (clean, given_up, refused):
+def test_a_child_that_never_ran_is_left_out() -> None:
+    log, given_up, refused = JobLog(b"/w/all"), JobLog(b"/w/b"), JobLog(b"/w/c")
+    for child in (given_up, refused):
         log.child(child)
-    clean.found_clean()
     given_up.give_up()
     refused.finish(1, 0)
     log.finish(0, 0)
-    assert stored(log) == [Unchanged(b"/w/a"), Child(b"/w/c"), Done(0, 0)]
+    assert stored(log) == [Child(b"/w/c"), Done(0, 0)]
 
 
 def test_a_silent_success_costs_nothing_and_a_silent_failure_is_kept() -> None:
