@@ -84,6 +84,18 @@ char **cut(char **text, const char *end, size_t count);
 pid_t start_job(const unsigned char order[JOB_SIZE], const int beside[JOB_FILES], const sigset_t *mask);
 bool relay(int connection, const char *path, bool sent, bool again);
 
+/* ---- send.c ------------------------------------------------------------------------------------------------------ */
+
+extern bool sent_more;   /* than the invocation */
+extern bool interrupted; /* a signal that ends us was sent */
+void catch_signals(int connection);
+void let_signals_kill(void);
+void catch_stop(void);
+bool ask_input(void);
+void stream_input(void);
+void start_for_server(const unsigned char order[JOB_SIZE], const int *beside, int count);
+void send_settled(void);
+
 /* ---- Frames ----------------------------------------------------------------------------------------------------- */
 
 enum { MAJOR = 1, MINOR = 1 };
@@ -102,6 +114,7 @@ enum tag {
     TAGS = JOBSERVER,
 };
 enum { LIMITS = 16 };
+enum { CHUNK = 65536 }; /* bytes of standard input or output in a frame */
 enum { DESCRIPTORS_MAX = 5 }; /* 0-2 and those of a jobserver */
 
 static inline void put(unsigned char *place, unsigned bytes, uint64_t value)

@@ -11,7 +11,8 @@
  *     start.c      the server, started
  *     invoke.c     what is sent first
  *     quick.c      the same for scripts, before the C library is ready
- *     relay.c      everything after: output, standard input, signals, jobs, the end
+ *     relay.c      everything after: output, jobs, the end
+ *     send.c       meanwhile the other way: standard input, signals, the ends of jobs
  *     job.c        a job that has the terminal
  *     detach.c     redo-detach, which needs no server
  *     launch.c     what starts scripts for the server
