@@ -92,7 +92,7 @@ class Loading:
         except (Damaged, StoreError):
             self._undo()
             raise
-        except (StructError, LookupError, TypeError, ValueError, AttributeError) as error:
+        except (StructError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             self._undo()
             raise Damaged(f"a row cannot be read: {error!r}") from error
 

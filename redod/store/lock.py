@@ -100,7 +100,7 @@ def read_owner(directory: bytes) -> Owner | None:
         with open(join(directory, b"lock"), "rb") as file:
             fields = json.loads(file.readline())
         return Owner(os.fsencode(fields["socket"]), str(fields["host"]), int(fields["pid"]), int(fields["started"]))
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
 
 

@@ -18,6 +18,8 @@ from redod.store import StoreError
 from redod.store.ownership import open_file
 
 _HEADER = b"redod made 1 "
+_GENERATIONS = 1 << 63
+"""As many as a number of the database can tell apart: what is not below it is damage."""
 
 
 class Mark(NamedTuple):
@@ -147,8 +149,8 @@ class Journal:
             reach("made.created")
             return
         number = content[len(_HEADER) : content.find(b"\n")]
-        if content.startswith(_HEADER) and number.isdigit():
-            self.generation = int(number)
+        if content.startswith(_HEADER) and number.isdigit() and (generation := int(number[:20])) < _GENERATIONS:
+            self.generation = generation
 
     def _read(self, start: int) -> bytes:
         pieces = []

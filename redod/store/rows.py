@@ -184,7 +184,7 @@ def _unpack_plain(blobs: bytes) -> Iterator[Stamp]:
 
 
 def unpack_stamp(blob: bytes | None) -> Stamp | None:
-    """Raises struct.error and IndexError."""
+    """Raises struct.error, IndexError and RecursionError."""
     if blob is None:
         return None
     if len(blob) == _STAMP.size:

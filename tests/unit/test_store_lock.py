@@ -37,7 +37,13 @@ def test_a_released_store_has_no_owner(tmp_path: Path) -> None:
     assert read_owner(os.fsencode(tmp_path)) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[1]\n", b"\xff\xfe\n", b'{"socket": 1}\n'])
+INFINITE = b'{"socket": "/s", "host": "h", "pid": 1e999, "started": 1}\n'
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"[1]\n", b"\xff\xfe\n", b'{"socket": 1}\n', b"[" * 100_000, INFINITE],
+    ids=["empty", "nothing", "list", "binary", "no name", "deep", "infinite"],
+)  # fmt: skip
 def test_a_lock_file_of_another_kind_names_nobody(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "lock").write_bytes(content)
     assert read_owner(os.fsencode(tmp_path)) is None
