@@ -13,7 +13,7 @@ from typing import NamedTuple
 from redod.files.outputs import size
 
 _KEPT = 64
-"""Free files kept open."""
+"""Free files kept open, of all directories."""
 
 
 class Capture(NamedTuple):
@@ -29,13 +29,13 @@ class Captures:
 
     def __init__(self) -> None:
         self._free: dict[bytes, list[int]] = {}
+        self._kept = 0
         self._descriptors = -1
         """/proc/self/fd, while files are kept: looking up two directories for each would cost a third more."""
 
     def take(self, directory: bytes) -> Capture:
         """An empty file on the file system of `directory`. Raises OSError."""
-        free = self._free.get(directory)
-        own = free.pop() if free else capture_file(directory)
+        own = self._pop(directory) if directory in self._free else capture_file(directory)
         try:
             if self._descriptors < 0:
                 self._descriptors = os.open("/proc/self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -47,23 +47,29 @@ class Captures:
 
     def give_back(self, capture: Capture) -> None:
         """The job is over, and `capture.script` is closed here. The file is used again if nobody else has it open."""
-        free = self._free.setdefault(capture.directory, [])
-        if len(free) < _KEPT and _is_ours_alone(capture.own):
+        if self._kept >= _KEPT:
+            os.close(self._pop(next(iter(self._free))))
+        if _is_ours_alone(capture.own):
             if size(capture.own):
                 os.ftruncate(capture.own, 0)
-            free.append(capture.own)
+            self._free.setdefault(capture.directory, []).append(capture.own)
+            self._kept += 1
         else:
             os.close(capture.own)
 
-    def close(self, directory: bytes) -> None:
-        """Keep no files of this directory."""
-        for own in self._free.pop(directory, []):
-            os.close(own)
+    def _pop(self, directory: bytes) -> int:
+        free = self._free[directory]
+        own = free.pop()
+        self._kept -= 1
+        if not free:
+            # So that the first directory is one that has not been built in for a while.
+            del self._free[directory]
+        return own
 
     def close_all(self) -> None:
         """Keep no files at all."""
-        for directory in list(self._free):
-            self.close(directory)
+        while self._free:
+            os.close(self._pop(next(iter(self._free))))
         if self._descriptors >= 0:
             os.close(self._descriptors)
             self._descriptors = -1
