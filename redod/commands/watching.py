@@ -3,7 +3,9 @@
 import asyncio
 
 from redod.commands.context import Attendant, Context, Errand
+from redod.core.graph import Node
 from redod.core.paths import relative, show
+from redod.engine.watching import MOMENT
 
 _PIECE = 256
 """Files that are looked at before others get a turn: some ms."""
@@ -26,13 +28,17 @@ def redod_verify(context: Context) -> Attendant | None:
 async def _verify(context: Context) -> None:
     engine, link, cwd = context.engine, context.link, context.invocation.cwd
     nodes = [node for node in engine.graph if node.watched]
-    found = 0
+    differing: list[Node] = []
     for start in range(0, len(nodes), _PIECE):
         await engine.catch_up()
-        for path, text in engine.watching.verify(nodes[start : start + _PIECE]):
-            found += 1
-            link.output(1, f"{show(relative(path, cwd))}: {text}\n".encode())
+        differing += engine.watching.differing(nodes[start : start + _PIECE])
         await asyncio.sleep(0)
-    verdict = f"{found} of them have changed and nothing told of it" if found else "all are as they should be"
+    if differing:
+        await asyncio.sleep(MOMENT)
+        await engine.catch_up()
+    found = engine.watching.confirm(differing)
+    for path, text in found:
+        link.output(1, f"{show(relative(path, cwd))}: {text}\n".encode())
+    verdict = f"{len(found)} of them have changed and nothing told of it" if found else "all are as they should be"
     link.output(2, f"redod: looked at {len(nodes)} files that are watched; {verdict}\n".encode())
     link.exit(1 if found else 0)

@@ -24,6 +24,8 @@ _SAMPLE = 16
 """Files that are looked at after a build though nothing is said to have happened to them: 0.1 ms."""
 _PAUSE = 0.1
 """Seconds from a build's end to that."""
+MOMENT = 1.0
+"""Seconds: between a change and its event there is a moment, a long one when the writer has lost its processor."""
 _BREATH = 0.02
 """Seconds between two looks at the news while jobs run: each of them makes several, and whoever asks looks anyway. Much
 less than it takes to fill the kernel's queue.
@@ -116,25 +118,21 @@ class Watching:
             self._is_planned = True
             self._loop.call_later(_PAUSE, self._sample)
 
-    def verify(self, nodes: Iterable[Node]) -> list[tuple[bytes, str]]:
-        """Look at these files as if nothing were known. Those that are not as the graph has them, and how they differ;
-        they will be looked at by the next check.
+    def differing(self, nodes: Iterable[Node]) -> list[Node]:
+        """Look at these files as if nothing were known. Those that are not as the graph has them: `confirm` in `MOMENT`
+        tells why.
         """
-        for event in self.news():
-            self._post(event)
-        found = []
-        for node in nodes:
-            lie = _lie(node)
-            if lie:
-                # Between a change and its event there is a moment.
-                for event in self.news():
-                    self._post(event)
-                lie = _lie(node)
-            if lie:
-                self.missed += 1
-                _log.warning("nothing told that %s has changed: %s", show(lie[0]), lie[1])
-                self._post(events.Heard([lie[0]]))
-                found.append(lie)
+        self._take_news()
+        return [node for node in nodes if _lie(node)]
+
+    def confirm(self, nodes: Iterable[Node]) -> list[tuple[bytes, str]]:
+        """Those that still differ although nothing was told, and how; they will be looked at by the next check."""
+        self._take_news()
+        found = [lie for node in nodes if (lie := _lie(node))]
+        for path, text in found:
+            self.missed += 1
+            _log.warning("nothing told that %s has changed: %s", show(path), text)
+            self._post(events.Heard([path]))
         return found
 
     def close(self) -> None:
@@ -169,7 +167,15 @@ class Watching:
         if not self._is_idle():
             self.sample_soon()
         elif self._watcher is not None:
-            self.verify(self._graph.sample(_SAMPLE, random.sample))
+            differing = self.differing(self._graph.sample(_SAMPLE, random.sample))
+            if differing:
+                self._loop.call_later(MOMENT, self._confirm, differing)
+
+    def _confirm(self, differing: list[Node]) -> None:
+        if self._is_idle():
+            self.confirm(differing)
+        else:
+            self._loop.call_later(_PAUSE, self._confirm, differing)
 
 
 def _events(news: News) -> list[events.Event]:
