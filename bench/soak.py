@@ -52,7 +52,8 @@ class Users:
         self._place = stage.scratch["disk"]
         self._tree = self._place / "stays"
         self._edits = 0
-        self._tree.mkdir()
+        # A root of its own, whatever others build above it.
+        (self._tree / ".redo").mkdir(parents=True)
         for name, text in _DOFILES.items():
             (self._tree / name).write_text(text)
         for number in range(1, _SOURCES + 1):
@@ -132,6 +133,7 @@ class Users:
         """A project that comes and goes."""
         project = self._place / f"visited{self._edits}"
         shutil.copytree(self._tree, project, ignore=shutil.ignore_patterns("*.o", ".redo", "begun"))
+        (project / ".redo").mkdir()
         self._run("redo-ifchange", "all", cwd=project)
         shutil.rmtree(project)
 
