@@ -101,6 +101,8 @@ class Watch:
         """When the present burst began, by the loop's clock; 0: there is none."""
         self._timer: TimerHandle | None = None
         self._resting: asyncio.Task[None] | None = None
+        self._signal = 0
+        """Of the client; 0: none has come."""
         self._engine.watching.listeners.append(self._news)
         context.daemon.services.listeners.append(self._service_ended)
         self._engine.goals.watched.update(self._goals)
@@ -108,6 +110,7 @@ class Watch:
         self._begin()
 
     def interrupt(self, number: int) -> None:
+        self._signal = number
         if self._builder is not None:
             self._builder.interrupt(number)
         else:
@@ -150,9 +153,10 @@ class Watch:
         if cycle != self._cycle or self._builder is None:
             return
         self._builder = None
-        if status < 0:
+        # A build that was over already when the signal came has ended with its own status.
+        if number := self._signal or max(0, -status):
             self.gone()
-            self._context.link.die(-status)
+            self._context.link.die(number)
             return
         self._resting = self._engine.tasks.start(self._rest, status)
 
