@@ -15,12 +15,13 @@ from redod.engine.environment import Environments, Identity
 from redod.engine.run import Run
 from redod.engine.stores import OpenWorkspace, Stores
 from redod.errors import RedodError
-from redod.files.captures import Captures
+from redod.files.captures import Capture, Captures
 from redod.files.observe import ObserveError, observe
 from redod.jobs.command import SAY_FIRST, CommandError, dofile_command
 from redod.jobs.spawner import Order, Spawner, SpawnError
 from redod.jobserver.jobservers import Jobservers
 from redod.jobserver.makeflags import with_jobserver
+from redod.store import StoreError
 
 
 class Starting:
@@ -43,7 +44,7 @@ class Starting:
             # Not the coarse clock: newer kernels give files finer times, which would seem later than the start.
             started = time.time_ns()
             self._spawn(run, home)
-        except (SpawnError, CommandError, ObserveError) as error:
+        except (SpawnError, CommandError, ObserveError, StoreError) as error:
             return events.StartFailed(job, str(error))
         except OSError as error:
             is_lack = error.errno in (errno.EMFILE, errno.ENFILE)
@@ -78,7 +79,7 @@ class Starting:
         return home, ""
 
     def _spawn(self, run: Run, home: OpenWorkspace) -> None:
-        capture = run.capture = self._captures.take(home.directory)
+        capture = run.capture = self._capture(home)
         try:
             by_fifo = self._stores.configs.last(home.root).jobserver == "fifo"
             # The client has no descriptors of ours to give to a job that it starts.
@@ -96,6 +97,14 @@ class Starting:
                     run.process = start(order, run)
         finally:
             os.close(capture.script)
+
+    def _capture(self, home: OpenWorkspace) -> Capture:
+        """A file for the output. `.redo` may have been removed since the session began: then it is made again."""
+        try:
+            return self._captures.take(home.directory)
+        except FileNotFoundError:
+            home.store.renew()
+            return self._captures.take(home.directory)
 
     def _order(self, run: Run, caller: Client, stdout: int, jobserver: bytes) -> Order:
         job, dofile, setting = run.job, run.job.dofile, caller.setting

@@ -72,6 +72,8 @@ class Store:
         self._changed: set[Node] = set()
         self._intents = Intents()
         self._compact_at = COMPACT_ABOVE
+        self._notice = ""
+        """What the next commit has to tell."""
         self._adopt(self._loading())
 
     @classmethod
@@ -151,8 +153,7 @@ class Store:
 
         To be called before the rename; afterwards put the target. Raises StoreError: then do not rename.
         """
-        if not self._is_in_place():
-            self._begin_anew()
+        self.renew()
         file = print_of(stamp)
         self._intents.add(path, self._made.append(self._names.name(path), file), file)
 
@@ -164,7 +165,8 @@ class Store:
         """
         if not self._changed:
             return ""
-        notice = "" if self._is_in_place() else self._begin_anew()
+        self.renew()
+        notice, self._notice = self._notice, ""
         try:
             self._write()
         except Damaged as damage:
@@ -174,6 +176,12 @@ class Store:
             with suppress(StoreError, Damaged):
                 self._compact()
         return notice
+
+    def renew(self) -> None:
+        """Make everything anew from memory if `.redo` was removed; the next commit tells of it. Raises as `commit`."""
+        if not self._is_in_place():
+            self._begin_anew()
+            self._notice = f"{show(self.workspace.directory)} was removed; it was written anew from memory"
 
     def checkpoint(self) -> None:
         """Bring what was committed to the disk for good, with fsync: for idle moments. Raises StoreError."""
@@ -293,7 +301,7 @@ class Store:
     def _is_in_place(self) -> bool:
         return self._tables is not None and self._journal is not None and self._tables.in_place
 
-    def _begin_anew(self) -> str:
+    def _begin_anew(self) -> None:
         """Write everything from memory: `.redo` was removed, or could not be written anew before."""
         self._close_files()
         remake(self.workspace)
@@ -307,7 +315,6 @@ class Store:
         for path, file in self._intents.take():
             self._intents.add(path, journal.append(self._names.name(path), file), file)
         self._compact_at = 0
-        return f"{show(self.workspace.directory)} was removed; it was written anew from memory"
 
     def _replace(self, damage: Damaged) -> str:
         """Write everything from memory: the open database turned out to be damaged."""

@@ -162,6 +162,19 @@ def test_redo_removed_under_the_daemon_stays_one_workspace_for_its_subdirectorie
     assert not (project.path / "sub/.redo").exists()
 
 
+def test_redo_removed_by_a_script_is_made_again_for_those_that_it_asks_for(project: Project) -> None:
+    """As `git clean` in another terminal does it in the midst of a build."""
+    project.write("all.do", "rm -rf .redo; echo cleaned >&2; redo-ifchange a b\n")
+    project.write("default.do", "echo $1; echo made $1 >&2\n")
+    result = project.run("redo", "all", check=True)
+    assert b"could not be kept" not in result.stderr
+    assert result.stderr.count(b".redo was removed; it was written anew from memory") == 1
+    assert quietly(project) == []
+    assert b"made a" in project.run("redo-log", "a", check=True).stdout
+    project.run("redod", "stop", check=True)
+    assert quietly(project) == []
+
+
 @pytest.mark.parametrize("damage", [b"", b"this is no database", b"SQLite format 3\0" + bytes(5000)])
 def test_a_damaged_database_is_set_aside_and_built_files_stay_targets(project: Project, damage: bytes) -> None:
     make_tree(project)
