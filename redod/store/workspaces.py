@@ -5,6 +5,7 @@ It owns the rule of the search and the making of `.redo/`. It does not know what
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from typing import NamedTuple
@@ -24,6 +25,10 @@ fuse.sshfs fuse.glusterfs fuse.ceph fuse.s3fs fuse.rclone fuse.vmhgfs-fuse
 """
 REMOTE = frozenset(_NAMES.split())
 """File systems on which other machines write too: SQLite's log is not safe there."""
+
+
+NOWHERE = b"/dev/null/redod"
+"""The store of a workspace that cannot hold its own, of a user without a home: no file is ever there."""
 
 
 class Workspace(NamedTuple):
@@ -46,12 +51,13 @@ class Workspace(NamedTuple):
 
 
 def state_directory(home: bytes, xdg_state_home: bytes = b"") -> bytes:
-    """Where the stores of workspaces are that cannot hold their own.
+    """Where the stores of workspaces are that cannot hold their own; empty: nowhere, as the user has no home.
 
     A relative `$XDG_STATE_HOME` is ignored, as the XDG base directory specification says.
     """
-    state = xdg_state_home if xdg_state_home.startswith(b"/") else join(home, b".local/state")
-    return join(state, b"redod")
+    if xdg_state_home.startswith(b"/"):
+        return join(xdg_state_home, b"redod")
+    return join(home, b".local/state/redod") if home.startswith(b"/") else b""
 
 
 def filesystem_type(path: bytes) -> str:
@@ -88,6 +94,7 @@ class Workspaces:
         self._opened: dict[bytes, Workspace] = {}
         self._stores: dict[bytes, bool] = dict.fromkeys(kept, True)
         self._marks: dict[bytes, bool] = {}
+        self._shared: dict[bytes, bool] = {}
 
     def find(self, target: bytes, cwd: bytes, home: bytes) -> Workspace:
         """The workspace of a target (a canonical absolute path) that a command run in `cwd` asks for; see `root`.
@@ -108,8 +115,9 @@ class Workspaces:
         """The top of the target's workspace; makes nothing.
 
         The nearest directory above the target that has a store; else the nearest that is the top of a project; else
-        `cwd` if the target lies below it; else the target's own directory. `/` and the home directory are passed over,
-        lest one store swallow all projects: only a target that lies directly in one of them belongs to it.
+        `cwd` if the target lies below it; else the target's own directory. `/`, the home directory and those in which
+        everybody may make files (/tmp) are passed over, lest one store swallow all projects: only a target that lies
+        directly in one of them belongs to it.
         """
         key = (directory_of(target), cwd, home)
         found = self._roots.get(key)
@@ -122,7 +130,8 @@ class Workspaces:
         inside, outside = join(root, b".redo"), self._outside(root)
         # A tree that has become writable keeps the store that knows its targets.
         is_elsewhere = os.path.lexists(join(outside, DATABASE)) and not os.path.lexists(join(inside, DATABASE))
-        is_passed_over, is_local = root in (b"/", home), self._is_local(root)
+        is_passed_over = root in (b"/", home) or self._is_shared(root)
+        is_local = self._is_local(root)
         if not is_passed_over and not is_elsewhere and is_local and _make_store(inside):
             workspace = Workspace(root, inside)
         else:
@@ -141,17 +150,22 @@ class Workspaces:
                 answer = memory.get(candidate)
                 if answer is None:
                     answer = memory[candidate] = test(candidate)
-                if answer:
+                if answer and not self._is_shared(candidate):
                     return candidate
-        if cwd in candidates and os.path.isdir(cwd):
+        if cwd in candidates and os.path.isdir(cwd) and not self._is_shared(cwd):
             return cwd
         return next(ancestor for ancestor in _upwards(directory) if os.path.isdir(ancestor))
+
+    def _is_shared(self, directory: bytes) -> bool:
+        if directory not in self._shared:
+            self._shared[directory] = _is_for_everybody(directory)
+        return self._shared[directory]
 
     def _has_store(self, directory: bytes) -> bool:
         return os.path.isdir(join(directory, b".redo")) or os.path.isdir(self._outside(directory))
 
     def _outside(self, root: bytes) -> bytes:
-        return join(self._state, sha256(root).hexdigest()[:32].encode())
+        return join(self._state, sha256(root).hexdigest()[:32].encode()) if self._state else NOWHERE
 
     def _is_local(self, root: bytes) -> bool:
         try:
@@ -181,6 +195,15 @@ def _upwards(directory: bytes) -> Iterator[bytes]:
 
 def _is_project(directory: bytes) -> bool:
     return any(os.path.lexists(join(directory, marker)) for marker in MARKERS)
+
+
+def _is_for_everybody(directory: bytes) -> bool:
+    """Whether all users may make files there that only they may remove, as in /tmp (inode(7), S_ISVTX)."""
+    try:
+        mode = os.stat(directory).st_mode
+    except OSError:
+        return False
+    return bool(mode & stat.S_ISVTX and mode & stat.S_IWOTH)
 
 
 def _make_store(directory: bytes) -> bool:
@@ -216,6 +239,11 @@ def _ignore_all(path: bytes) -> None:
 
 
 def _make_outside(directory: bytes) -> None:
+    if directory == NOWHERE:
+        raise StoreError(
+            "the workspace cannot hold its own store, and this user has no home directory that could;"
+            " make the workspace writable, or set HOME or XDG_STATE_HOME"
+        )
     try:
         os.makedirs(directory, 0o700, exist_ok=True)
     except OSError as error:

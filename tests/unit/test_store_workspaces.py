@@ -60,6 +60,17 @@ def test_the_home_directory_is_passed_over(top: bytes) -> None:
     assert search(top).root(home + b"/p/q/t", home, home) == home + b"/p/q"
 
 
+def test_a_directory_in_which_everybody_may_make_files_is_passed_over(top: bytes) -> None:
+    """Once made in /tmp by whoever built there first, a store would have all projects below it."""
+    shared = top + b"/tmp"
+    make(shared + b"/.redo", shared + b"/.git", shared + b"/p/q")
+    os.chmod(shared, 0o1777)
+    found = search(top)
+    assert found.root(shared + b"/p/q/t", shared, NOWHERE) == shared + b"/p/q"
+    assert found.root(shared + b"/p/q/t", shared + b"/p", NOWHERE) == shared + b"/p"
+    assert found.find(shared + b"/t", shared, NOWHERE).directory.startswith(top + b"/state/redod/")
+
+
 @pytest.mark.parametrize("target", [b"/t", b"/home/t"])
 def test_a_target_directly_in_root_or_home_is_stored_in_the_state_directory(top: bytes, target: bytes) -> None:
     home = top + b"/home"
@@ -161,6 +172,13 @@ def test_a_removed_store_directory_is_made_again_but_not_its_workspace(top: byte
     with pytest.raises(StoreError, match="still there"):
         remake(Workspace(top + b"/gone", top + b"/gone/.redo"))
     assert not os.path.exists(top + b"/gone")
+
+
+def test_without_a_home_the_error_says_what_to_set(top: bytes) -> None:
+    """A user of whom the password file knows nothing: os.path.expanduser leaves `~` as it is."""
+    os.close(os.open(top + b"/.redo", os.O_CREAT))
+    with pytest.raises(StoreError, match=r"no home directory.* set HOME or XDG_STATE_HOME"):
+        Workspaces(state_directory(b"~"), local).find(top + b"/t", top, NOWHERE)
 
 
 def test_the_state_directory_follows_the_xdg_specification() -> None:
