@@ -25,12 +25,15 @@ from redod.server.surroundings import (
     make_commands_directory,
     notify_ready,
     remove_surroundings,
+    turn_away,
 )
 from redod.store.lock import Owner
 
 IDLE = 3 * 3600.0
 """Seconds without a client after which the server ends."""
 IDLE_IN_CI = 60.0
+LEAST_DESCRIPTORS = 60
+"""The server's own are some 30, and jobs' completion pipes have numbers from 50 on."""
 _USAGE = "usage: redod run [--loop uvloop|asyncio]\nServe in the foreground; the log goes to standard error.\n"
 _log = logging.getLogger("redod")
 
@@ -53,13 +56,23 @@ def main() -> int:
     )
     close_strays()
     try:
-        arm(os.environ.pop(VARIABLE, None))
-        with asyncio.Runner(loop_factory=_loop_factory(loop_name)) as runner:
-            runner.run(_serve(is_alone))
+        listener, place = listening_socket()
+        _run(loop_name, is_alone, listener, place)
     except RedodError as error:
         sys.stderr.write(f"redod: {error}\n")
         return error.status
     return 0
+
+
+def _run(loop_name: str, is_alone: bool, listener: socket.socket, place: Place) -> None:
+    try:
+        arm(os.environ.pop(VARIABLE, None))
+        _raise_descriptor_limit()
+        with asyncio.Runner(loop_factory=_loop_factory(loop_name)) as runner:
+            runner.run(_serve(is_alone, listener, place))
+    except RedodError as error:
+        turn_away(listener, error)
+        raise
 
 
 def _loop_name(arguments: list[bytes]) -> str | None:
@@ -83,15 +96,13 @@ def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     return asyncio.new_event_loop
 
 
-async def _serve(is_alone: bool) -> None:
+async def _serve(is_alone: bool, listener: socket.socket, place: Place) -> None:
     """Start, serve, stop."""
     loop = asyncio.get_running_loop()
     # A lease on a capture file that somebody opens at that very moment is told by SIGIO, which would end the server. A
     # handler, since jobs would inherit an ignored signal.
     signal.signal(signal.SIGIO, lambda *_: None)
-    listener, place = listening_socket()
     own = None if is_alone else Own()
-    _raise_descriptor_limit()
     server = _start(loop, listener, place, own)
     server.collector = Collector()
     reaper = Reaper(loop, server.engine.spawner.children, server.engine.spawner.settle)
@@ -116,8 +127,13 @@ def _start(loop: asyncio.AbstractEventLoop, listener: socket.socket, place: Plac
 
 
 def _raise_descriptor_limit() -> None:
-    """Each client and each job needs some; jobs get their client's limit."""
+    """Each client and each job needs some; jobs get their client's limit. Raises RedodError where it is far too low."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < LEAST_DESCRIPTORS:
+        raise RedodError(
+            f"the build server may have {hard} open files at most, and needs {LEAST_DESCRIPTORS};"
+            " start it from a shell with a higher limit (ulimit -Hn)"
+        )
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 

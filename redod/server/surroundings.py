@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 
 from redod.errors import RedodError
+from redod.protocol.frames import encode_refused
 from redod.server.place import Place
 
 _FIRST_PASSED = 3
@@ -41,6 +42,16 @@ def listening_socket() -> tuple[socket.socket, Place]:
     # A long path was bound through another name (docs/protocol.md), so the kernel's word is second.
     given = os.environb.get(b"REDOD_SOCKET")
     return listener, Place(given or os.fsencode(listener.getsockname()), is_own=bool(given) and not by_systemd)
+
+
+def turn_away(listener: socket.socket, error: RedodError) -> None:
+    """Tell whoever has come why there is no server."""
+    listener.setblocking(False)
+    with suppress(OSError):
+        while True:
+            peer, _ = listener.accept()
+            with peer:
+                peer.send(encode_refused(error.status, str(error)), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
 
 def notify_ready() -> None:

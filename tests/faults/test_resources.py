@@ -155,6 +155,23 @@ def test_a_daemon_without_descriptors_tells_clients_and_recovers(project: Projec
     finish(server)
 
 
+def test_a_daemon_that_may_have_too_few_descriptors_says_so_to_whoever_starts_it(project: Project) -> None:
+    project.write("x.do", "echo x\n")
+    limited = project.start("prlimit", "--nofile=20:20", str(project.bindir / "redo"), "x")
+    _, err = finish(limited, status=1)
+    assert err.startswith(b"redo: the build server may have 20 open files at most"), err
+    assert project.redo("x") == ["x"]
+
+
+def test_a_daemon_that_cannot_start_says_why_to_whoever_starts_it(project: Project) -> None:
+    (project.runtime / "redod").mkdir(mode=0o700)
+    socket = Path(project.run("redod", "socket", check=True).stdout.decode().strip())
+    socket.with_suffix(".bin").write_text("in the way of its directory of commands")
+    result = project.run("redo", "x")
+    assert result.returncode == 1
+    assert str(socket.with_suffix(".bin")).encode() in result.stderr
+
+
 def test_a_path_is_named_in_errors_as_it_is(project: Project, tmp_path: Path) -> None:
     result = project.run("redo", b"no\xff\ntarget")
     assert result.returncode != 0
