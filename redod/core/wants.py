@@ -14,6 +14,7 @@ from redod.core.suspects import distrust, suspect
 from redod.core.verdicts import FORCED, NEVER_BUILT, Clean, Dirty, Reason, Source, Undecided, Verdict
 
 _NO_RULE = "no rule to make {name}: neither it nor a dofile for it exists (redo-whichdo lists the names)"
+_NOT_OURS = "{name} exists and is not a target; not redoing it"
 
 
 def begin(world: World, want: Want) -> None:
@@ -92,7 +93,7 @@ def _is_source(world: World, want: Want, verdict: Source) -> None:
         if verdict.edited:
             warn_if_edited(world, call, node)
         elif want.force:
-            _complain(world, call, want, "{name} exists and is not a target; not redoing it")
+            _complain(world, call, want, _NOT_OURS)
     finish(world, want, 0)
 
 
@@ -155,6 +156,8 @@ def _without_dofile(world: World, want: Want) -> None:
         return
     if node.stamp is not None and node.stamp.exists:
         node.kind, node.status = Kind.SOURCE, None
+        for call in want.calls if want.force else ():
+            _complain(world, call, want, _NOT_OURS)
         finish(world, want, 0)
         return
     for call in want.calls:

@@ -314,8 +314,10 @@ def _explain(problem: OSError, target: bytes) -> str:
             reason = (
                 "a directory stands there, and the script made none; remove it, or let the script make $3 a directory"
             )
-        case errno.EACCES | errno.EPERM | errno.EROFS:
+        case errno.EACCES | errno.EPERM:
             reason = f"no permission to write in {directory}"
+        case errno.EROFS:
+            reason = f"{directory} is on a read-only file system"
         case errno.ENOSPC | errno.EDQUOT:
             reason = "no space left"
         case errno.ENAMETOOLONG:

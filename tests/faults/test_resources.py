@@ -87,7 +87,7 @@ def test_a_project_that_cannot_be_written_is_a_clear_error(project: Project) -> 
         mount("-o", "remount,ro,bind", str(project.path))
         result = project.run("redo", "x")
         assert result.returncode == 1
-        assert b"no permission to write in" in result.stderr
+        assert b"is on a read-only file system" in result.stderr
         assert result.stderr.endswith(b"redo  x (exit 209)\n")
         assert not (project.path / ".redo").exists()
         project.run("redod", "stop", check=True)

@@ -83,7 +83,7 @@ def test_on_read_only_media_what_is_up_to_date_is_found_so(project: Project, tmp
         (medium.parent / "sub/z.do").write_text("echo z\n")
         result = project.run("redo", "z", cwd=medium)
         assert result.returncode == 1
-        assert b"no permission to write in" in result.stderr
+        assert b"is on a read-only file system" in result.stderr
         project.run("redod", "stop", check=True)
     finally:
         subprocess.run(["umount", str(medium)], check=True)

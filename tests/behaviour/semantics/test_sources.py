@@ -36,7 +36,8 @@ def test_a_directory_is_not_taken_for_a_source_when_a_dofile_matches(project: Pr
 
 def test_a_directory_without_a_dofile_is_a_source(native_project: Project) -> None:
     native_project.write("dir/file", "")
-    assert native_project.run("redo-ifchange", "dir").returncode == 0
+    assert native_project.run("redo-ifchange", "dir", check=True).stderr == b""
+    assert b"dir exists and is not a target" in native_project.run("redo", "dir", check=True).stderr
 
 
 def test_a_dofile_that_comes_for_a_directory_makes_what_was_made_from_that_out_of_date(project: Project) -> None:
