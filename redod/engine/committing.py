@@ -56,7 +56,7 @@ class Committing:
                 if notice:
                     self._notices.append(notice)
             except StoreError as error:
-                self._notices.append(str(error))
+                self._notices.append(f"{error}; it is tried again, and what cannot be recorded is built again")
 
     def _tick(self) -> None:
         self.commit(sweep=self._litter.is_due)
