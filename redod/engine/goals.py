@@ -29,6 +29,7 @@ class Goals:
         self._stores = stores
         self._asked: dict[bytes, dict[bytes, None]] = {}
         """By the store's directory: names relative to the root, the oldest first."""
+        stores.on_renew.append(self._keep)
 
     def asked(self, nodes: Iterable[Node]) -> None:
         """A command line has asked for these; what is no target, or never ran, is none of its goals."""
@@ -63,6 +64,11 @@ class Goals:
                 found.add(here.root)
                 todo += [workspace for workspace in map(self._stores.at, here.needs) if workspace is not None]
         return found
+
+    def _keep(self, workspace: OpenWorkspace) -> None:
+        known = self._asked.get(workspace.directory)
+        if known:
+            _write(workspace.directory, known)
 
     def _known(self, workspace: OpenWorkspace) -> dict[bytes, None]:
         known = self._asked.get(workspace.directory)

@@ -7,6 +7,7 @@ import logging
 import os
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from redod.config.reading import Configs
 from redod.core.graph import Graph, Node
@@ -73,6 +74,8 @@ class Stores:
         self.on_open: Callable[[OpenWorkspace], None] = lambda workspace: None
         self.on_close: Callable[[OpenWorkspace], None] = lambda workspace: None
         """Called right before nothing of it is known any more."""
+        self.on_renew: list[Callable[[OpenWorkspace], None]] = []
+        """Called when the `.redo` of one was removed and is made anew."""
         self.on_change: Callable[[], None] = lambda: None
         """Called when what a call needs, or what there is of it, may have changed."""
         self.on_left: Callable[[list[bytes]], None] = lambda directories: None
@@ -94,12 +97,22 @@ class Stores:
         """`.redo` directories, and whole workspaces, may have come or gone since the last session."""
         for root in self._unused():
             if os.path.isdir(root) and not self._open[root].store.is_replaced:
+                self._renew(self._open[root])
                 continue
             self.close(root)
             # Something else may be there soon.
             self._finish_leaving()
         self.workspaces.forget(self._open)
         self.on_change()
+
+    def _renew(self, workspace: OpenWorkspace) -> None:
+        """Nothing may be recorded in this session, and what was recorded would be lost with us."""
+        try:
+            workspace.store.renew()
+        except StoreError as error:
+            self.notices.append(str(error))
+        if workspace.store.pending:
+            self.committing.soon()
 
     def is_outside(self, target: bytes, setting: Setting) -> bool:
         """Whether there is no store yet where this target would be recorded."""
@@ -167,6 +180,7 @@ class Stores:
         if error is not None:
             return
         here = self._open[workspace.root] = self._numbers[store.number] = OpenWorkspace(store)
+        store.on_renew = partial(self._renewed, here)
         others = opening.roots.difference([workspace.root])
         here.needs.update(root for root in others if os.path.isdir(join(root, b".redo")))
         self.on_change()
@@ -179,6 +193,10 @@ class Stores:
             self.on_crash(store.predecessor, workspace.root)
         if store.pending:
             self.committing.soon()
+
+    def _renewed(self, workspace: OpenWorkspace) -> None:
+        for renew in self.on_renew:
+            renew(workspace)
 
     def _neighbours(self, workspace: Workspace, home: bytes) -> list[Workspace]:
         """The workspaces that this one needs, if it is still open, and that are not."""

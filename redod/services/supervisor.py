@@ -57,6 +57,7 @@ class Supervisor:
         engine.on_job_end = self.job_ended
         engine.stores.on_open = self.adopt
         engine.stores.on_close = self.let_go
+        engine.stores.on_renew.append(self._write_again)
         engine.stores.resting.keepers.append(self._workspaces)
 
     def __iter__(self) -> Iterator[Service]:
@@ -214,6 +215,12 @@ class Supervisor:
         service.is_stopped = True
         if service.process is not None and service.is_running:
             self._engine.tasks.start(service.process.stop, service.record.stop_signal)
+
+    def _write_again(self, workspace: OpenWorkspace) -> None:
+        """The records of its services were removed."""
+        for service in [*self._services.values(), *self._starting.values()]:
+            if service.workspace == workspace.number:
+                self._write(service)
 
     @staticmethod
     def _write(service: Service) -> None:

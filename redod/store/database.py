@@ -6,7 +6,7 @@ does not know how rows look (`rows`), how they meet the graph (`loading`, `writi
 
 import gc
 import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -74,6 +74,8 @@ class Store:
         self._compact_at = COMPACT_ABOVE
         self._notice = ""
         """What the next commit has to tell."""
+        self.on_renew: Callable[[], None] = lambda: None
+        """Called when all of `.redo` was lost and the store is made anew: others keep files there, too."""
         self._adopt(self._loading())
 
     @classmethod
@@ -182,6 +184,7 @@ class Store:
         if not self._is_in_place():
             self._begin_anew()
             self._notice = f"{show(self.workspace.directory)} was removed; it was written anew from memory"
+            self.on_renew()
 
     def checkpoint(self) -> None:
         """Bring what was committed to the disk for good, with fsync: for idle moments. Raises StoreError."""

@@ -1,5 +1,6 @@
 """`redo-affected --build`: what an editor calls when a file is saved."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,14 @@ def test_goals_named_in_redod_toml_are_built(tree: Project) -> None:
 
 def test_goals_outlive_the_server(tree: Project) -> None:
     tree.redo("one")
+    tree.run("redod", "stop", check=True)
+    assert save(tree, "a.c", "new\n") == ["a.o", "one"]
+
+
+def test_goals_outlive_the_server_though_their_file_was_removed_under_it(tree: Project) -> None:
+    tree.redo("one")
+    shutil.rmtree(tree.path / ".redo")
+    assert tree.redo("one") == []
     tree.run("redod", "stop", check=True)
     assert save(tree, "a.c", "new\n") == ["a.o", "one"]
 

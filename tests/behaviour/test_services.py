@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -221,6 +222,20 @@ def test_the_next_server_finds_a_service_again(project: Project, pids: Fifo, sta
         pass
     assert project.redo("serve") == ["serve"]
     started.append(pids.receive_process())
+
+
+def test_a_service_is_found_again_though_its_record_was_removed_under_the_server(
+    project: Project, pids: Fifo, started: list[Watched]
+) -> None:
+    serve(project)
+    project.redo("serve")
+    service = pids.receive_process()
+    started.append(service)
+    shutil.rmtree(project.path / ".redo")
+    assert project.redo("serve") == []
+    project.kill_server()
+    assert project.redo("serve") == []
+    assert services(project)[0]["pid"] == service.pid
 
 
 def test_a_service_that_died_while_no_server_ran_is_out_of_date(

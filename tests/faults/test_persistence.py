@@ -151,6 +151,15 @@ def test_redo_removed_under_the_daemon_is_written_anew_from_memory(project: Proj
     assert quietly(project) == []
 
 
+def test_redo_removed_under_the_daemon_is_written_anew_though_nothing_is_built(project: Project) -> None:
+    make_tree(project)
+    project.redo()
+    shutil.rmtree(project.path / ".redo")
+    assert project.redo() == []
+    project.kill_server()
+    assert quietly(project) == []
+
+
 def test_redo_removed_under_the_daemon_stays_one_workspace_for_its_subdirectories(project: Project) -> None:
     project.write("sub/x.do", "echo x\n")
     project.redo("sub/x")
