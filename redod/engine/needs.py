@@ -6,6 +6,7 @@ It owns that question, which each nested call asks anew, and the memory of answe
 import os
 from collections.abc import Iterable
 
+from redod.core.dofiles import candidates
 from redod.core.model import Session
 from redod.core.paths import directory_of
 from redod.engine.client import Setting
@@ -27,8 +28,9 @@ class Needs:
     ) -> list[Workspace]:
         """The workspaces of these targets that are not open yet, and of those that they depend on.
 
-        A file that exists where no store is may be a mere source (a system header, say): its directory gets none before
-        something is built there (see `Stores.home_of`). `session` uses them all, from when none is missing until it
+        A file that exists where no store is may be a mere source (a system header, say), and one that does not and has
+        no dofile may be a mistyped name: its directory gets none before something is built there (see
+        `Stores.home_of`). `session` uses them all, from when none is missing until it
         leaves. `make`: its directory gets one all the same.
         Raises StoreError where one can have no store, ConfigError where its settings are wrong.
         """
@@ -40,7 +42,7 @@ class Needs:
                 continue
             if directory not in known:
                 known[directory] = existing(target, setting.cwd, setting.home)
-            if known[directory] is None and (make or not os.path.lexists(target)):
+            if known[directory] is None and (make or _is_made(target)):
                 known[directory] = find(target, setting.cwd, setting.home)
         if not known:
             return []
@@ -78,3 +80,8 @@ class Needs:
             if not claims.uses(session, root):
                 self._stores.configs.read(root)
         claims.claim(session, needed, are_open)
+
+
+def _is_made(target: bytes) -> bool:
+    """Nothing stands there, and there is a dofile for it."""
+    return not os.path.lexists(target) and any(os.path.isfile(dofile.path) for dofile in candidates(target))

@@ -42,6 +42,17 @@ def test_no_store_is_made_beside_a_source(native_project: Project) -> None:
     assert stores(native_project.path.parent) == [native_project.path]
 
 
+def test_no_store_is_made_for_a_name_that_has_no_dofile(native_project: Project) -> None:
+    """A mistyped path must not make a workspace of the directory of all projects."""
+    native_project.write("x.do", "redo-ifcreate ../no; redo-ifchange ../mistyped/y || :")
+    native_project.redo("x")
+    for command in ("redo", "redo-ifchange"):
+        for name in ("../y", "../mistyped/y"):
+            result = native_project.run(command, name)
+            assert b"no rule to make " + name.encode() in result.stderr
+    assert stores(native_project.path.parent) == [native_project.path]
+
+
 def test_a_target_elsewhere_that_is_built_has_a_store_there(native_project: Project) -> None:
     native_project.write("../elsewhere/y.do", "echo y")
     native_project.write("../elsewhere/phony/file", "")
