@@ -208,7 +208,8 @@ def _suspect_links(job: Job, stamp: Stamp) -> None:
 
 
 def install_failed(world: World, job: Job, text: str) -> None:
-    world.tell(do.Remark(job, text))
+    if not job.cancelled:
+        world.tell(do.Remark(job, text))
     world.tell(do.Discard(job))
     _record_failure(world, job, NOT_INSTALLED)
     _end(world, job, NOT_INSTALLED)

@@ -81,12 +81,16 @@ class Placing:
     def stage(self, run: Run, outcome: Outcome) -> outputs.Staged:
         """All before the rename. May be called in a thread. Raises OutputError."""
         path = run.job.node.path
+
+        def is_given_up() -> bool:
+            return run.job.cancelled
+
         if isinstance(outcome, InstallTemporary):
             outputs.refuse_loss(path, outcome.spared)
             held = run.process is not None and run.process.leaves_holders
-            staged = outputs.stage_temporary(path, run.temporary, run.made, held)
+            staged = outputs.stage_temporary(path, run.temporary, run.made, held, is_given_up)
         else:
-            staged = outputs.stage_stdout(path, run.temporary, run.stdout, run.client.setting.umask)
+            staged = outputs.stage_stdout(path, run.temporary, run.stdout, run.client.setting.umask, is_given_up)
         return outputs.with_content(staged) if self._is_by_content(run.job) else staged
 
     def _is_by_content(self, job: Job) -> bool:

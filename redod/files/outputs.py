@@ -10,7 +10,7 @@ import fcntl
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -25,6 +25,16 @@ _RENAME_EXCHANGE = 2
 """rename(2); neither is in Python's os module."""
 _SMALL = 65536
 """Up to this many bytes one read and one write are cheaper than asking the kernel to copy."""
+
+
+_PIECE = 4 << 20
+"""Bytes that are copied between two looks whether the build was given up."""
+
+IsGivenUp = Callable[[], bool]
+
+
+def _never() -> bool:
+    return False
 
 
 class OutputError(Exception):
@@ -63,7 +73,9 @@ def examine(target: bytes, temporary: bytes, stdout_fd: int) -> Produced:
         raise OutputError(str(problem)) from problem
 
 
-def stage_stdout(target: bytes, temporary: bytes, stdout_fd: int, umask: int) -> Staged:
+def stage_stdout(
+    target: bytes, temporary: bytes, stdout_fd: int, umask: int, is_given_up: IsGivenUp = _never
+) -> Staged:
     """Copy the captured stdout to `temporary` with mode 0666 less `umask`. Time and space grow with its size.
 
     A copy, never the file itself: a process that kept the script's descriptor 1 must not reach the target.
@@ -73,7 +85,7 @@ def stage_stdout(target: bytes, temporary: bytes, stdout_fd: int, umask: int) ->
         number = _create(temporary, umask)
         try:
             reach("stage.created")
-            _copy(stdout_fd, number)
+            _copy(stdout_fd, number, is_given_up)
             reach("stage.copied")
         finally:
             os.close(number)
@@ -83,14 +95,16 @@ def stage_stdout(target: bytes, temporary: bytes, stdout_fd: int, umask: int) ->
         raise OutputError(_explain(problem, target)) from problem
 
 
-def stage_temporary(target: bytes, temporary: bytes, stamp: Stamp, may_be_held: bool) -> Staged:
+def stage_temporary(
+    target: bytes, temporary: bytes, stamp: Stamp, may_be_held: bool, is_given_up: IsGivenUp = _never
+) -> Staged:
     """Make `$3` ready. `temporary` is absolute and canonical, `stamp` what `examine` found. Raises OutputError.
 
     `may_be_held`: processes of the script are left. When one has `$3` open for writing, a copy takes its
     place.
     """
     if may_be_held and stat.S_ISREG(stamp.mode) and is_written_to(temporary):
-        return _stage_copy(target, temporary, stamp)
+        return _stage_copy(target, temporary, stamp, is_given_up)
     return Staged(target, temporary, stamp)
 
 
@@ -184,10 +198,11 @@ def is_written_to(path: bytes) -> bool:
     return False
 
 
-def _stage_copy(target: bytes, temporary: bytes, stamp: Stamp) -> Staged:
+def _stage_copy(target: bytes, temporary: bytes, stamp: Stamp, is_given_up: IsGivenUp) -> Staged:
     copy = temporary_name(target)
     try:
-        shutil.copyfile(temporary, copy, follow_symlinks=False)
+        with open(temporary, "rb", buffering=0) as source, open(copy, "xb", buffering=0) as sink:
+            _copy(source.fileno(), sink.fileno(), is_given_up)
         os.chmod(copy, stat.S_IMODE(stamp.mode))
     except OSError as problem:
         _unlink(copy)
@@ -253,26 +268,52 @@ def _own_umask() -> int:
         return next((int(line.split()[1], 8) for line in file if line.startswith("Umask:")), 0o022)
 
 
-def _copy(source: int, sink: int) -> None:
-    """All of `source` from its start, whatever its position. Blocks are shared where the file system can."""
+def _copy(source: int, sink: int, is_given_up: IsGivenUp) -> None:
+    """All of `source` from its start, whatever its position; holes stay holes. Blocks are shared where the file system
+    can. Raises OSError, also when it is given up.
+    """
     end = size(source)
-    done = 0
-    if end > _SMALL:
-        done = _copy_in_kernel(source, sink, end)
+    if end <= _SMALL:
+        _copy_by_hand(source, sink, 0, end)
+        return
+    for start, stop in _data(source, end):
+        for done in range(start, stop, _PIECE):
+            if is_given_up():
+                raise OSError(errno.ECANCELED, "its build was given up")
+            copied = _copy_in_kernel(source, sink, done, min(done + _PIECE, stop))
+            _copy_by_hand(source, sink, copied, min(done + _PIECE, stop))
+    os.ftruncate(sink, end)
+
+
+def _data(source: int, end: int) -> Iterator[tuple[int, int]]:
+    """Where there is something else than holes (lseek(2), SEEK_DATA): from, to."""
+    stop = 0
+    while stop < end:
+        try:
+            start = os.lseek(source, stop, os.SEEK_DATA)
+            stop = min(os.lseek(source, start, os.SEEK_HOLE), end)
+        except OSError as problem:
+            if problem.errno == errno.ENXIO:
+                return
+            raise
+        yield start, stop
+
+
+def _copy_by_hand(source: int, sink: int, done: int, end: int) -> None:
     while done < end:
         data = os.pread(source, min(end - done, 1 << 20), done)
         if not data:
             return
         while data:
-            written = os.write(sink, data)
+            written = os.pwrite(sink, data, done)
             data, done = data[written:], done + written
 
 
-def _copy_in_kernel(source: int, sink: int, end: int) -> int:
-    done = 0
+def _copy_in_kernel(source: int, sink: int, done: int, end: int) -> int:
+    """Up to where it was copied."""
     try:
         while done < end:
-            count = os.copy_file_range(source, sink, end - done, done)
+            count = os.copy_file_range(source, sink, end - done, done, done)
             if not count:
                 break
             done += count

@@ -87,13 +87,35 @@ def test_a_large_stdout_is_copied_where_the_kernel_cannot(place: bytes, monkeypa
     os.close(number)
 
 
+def test_holes_stay_holes(place: bytes) -> None:
+    number = captured(place, b"begin")
+    os.pwrite(number, b"middle", 1 << 30)
+    os.ftruncate(number, 3 << 30)
+    installed = commit(stage_stdout(place + b"/t", place + b"/t.tmp", number, 0o022))
+    os.close(number)
+    assert installed.stamp.size == 3 << 30
+    assert os.stat(place + b"/t").st_blocks * 512 < 1 << 20
+    with open(place + b"/t", "rb") as file:
+        assert file.read(5) == b"begin"
+        assert os.pread(file.fileno(), 8, (1 << 30) - 1) == b"\0middle\0"
+
+
+def test_a_copy_is_given_up_with_its_build(place: bytes) -> None:
+    pieces = iter([False, True])
+    number = captured(place, bytes(50_000_000))
+    with pytest.raises(OutputError, match="given up"):
+        stage_stdout(place + b"/t", place + b"/t.tmp", number, 0o022, lambda: next(pieces))
+    os.close(number)
+    assert os.listdir(place) == []
+
+
 def test_a_full_disk_leaves_the_old_target_and_no_temporary(place: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_number: int, _data: bytes) -> int:
+    def refuse(_number: int, _data: bytes, _offset: int) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     write(place + b"/t", b"old")
     number = captured(place, b"new")
-    monkeypatch.setattr(os, "write", refuse)
+    monkeypatch.setattr(os, "pwrite", refuse)
     with pytest.raises(OutputError, match="no space left"):
         stage_stdout(place + b"/t", place + b"/t.tmp", number, 0o022)
     assert os.listdir(place) == [b"t"]
