@@ -46,8 +46,8 @@ def listening_socket() -> tuple[socket.socket, Place]:
 
 def turn_away(listener: socket.socket, error: RedodError) -> None:
     """Tell whoever has come why there is no server."""
-    listener.setblocking(False)
     with suppress(OSError):
+        listener.setblocking(False)
         while True:
             peer, _ = listener.accept()
             with peer:
