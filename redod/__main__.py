@@ -51,9 +51,7 @@ def main() -> int:
     if loop_name is None:
         sys.stderr.write(_USAGE)
         return 2
-    logging.basicConfig(
-        level=os.environ.get("REDOD_LOG_LEVEL", "INFO").upper(), format="%(asctime)s redod[%(process)d] %(message)s"
-    )
+    logging.basicConfig(level=_log_level(), format="%(asctime)s redod[%(process)d] %(message)s")
     close_strays()
     try:
         listener, place = listening_socket()
@@ -73,6 +71,12 @@ def _run(loop_name: str, is_alone: bool, listener: socket.socket, place: Place) 
     except RedodError as error:
         turn_away(listener, error)
         raise
+
+
+def _log_level() -> str:
+    """What `REDOD_LOG_LEVEL` says, or `INFO`."""
+    wanted = os.environ.get("REDOD_LOG_LEVEL", "").upper()
+    return wanted if wanted in logging.getLevelNamesMapping() else "INFO"
 
 
 def _loop_name(arguments: list[bytes]) -> str | None:

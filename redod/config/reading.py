@@ -45,7 +45,9 @@ class Configs:
         except (FileNotFoundError, NotADirectoryError):
             return self._know(root, None, DEFAULTS)
         except OSError as problem:
-            raise _unreadable(path, str(problem.strerror)) from problem
+            raise ConfigError(
+                f"cannot look for {show(path)}: {problem.strerror}; make its directory accessible"
+            ) from problem
         stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
         known = self._known.get(root)
         if known is None or known[0] != stamp:

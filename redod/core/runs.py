@@ -210,8 +210,8 @@ def _suspect_links(job: Job, stamp: Stamp) -> None:
 def install_failed(world: World, job: Job, text: str) -> None:
     if not job.cancelled:
         world.tell(do.Remark(job, text))
+        _record_failure(world, job, NOT_INSTALLED)
     world.tell(do.Discard(job))
-    _record_failure(world, job, NOT_INSTALLED)
     _end(world, job, NOT_INSTALLED)
 
 
