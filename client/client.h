@@ -61,6 +61,7 @@ int start_private_server(const char *path, const char *directory);
 __attribute__((noreturn)) void run_server(char **arguments, const char *path, const char *directory);
 __attribute__((noreturn)) void exec_server(char **arguments);
 void close_from(int first);
+void leave_cgroup(void);
 
 /* ---- detach.c: redo-detach, all of it --------------------------------------------------------------------------- */
 

@@ -150,6 +150,7 @@ __attribute__((noreturn)) static void become_detached(int told, int input, int o
     fcntl(TOLD, F_SETFD, 0);
     close_from(TOLD + 1);
     signal(SIGPIPE, SIG_DFL);
+    leave_cgroup();
     clean_environment();
     if (scope)
         execute_in_scope();

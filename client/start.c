@@ -120,6 +120,25 @@ static void prepare_server(int listening, const char *path)
         fail(FAILED, "out of memory");
 }
 
+/* Of the script that has called us: what is started here is no part of its job. */
+void leave_cgroup(void)
+{
+    const char *directory = getenv("REDO_CGROUP");
+    char path[PATH_MAX];
+    int processes;
+
+    if (!directory)
+        return;
+    make_path(path, "%s/cgroup.procs", directory);
+    processes = open(path, O_WRONLY | O_CLOEXEC);
+    if (processes < 0)
+        return;
+    /* Us. Where that fails we end with the job, if it is given up. */
+    if (write(processes, "0", 1) < 0)
+        errno = 0;
+    close(processes);
+}
+
 /* Whether the server may inherit this `NAME=value`: of its first client it keeps nothing else. */
 static bool is_for_server(const char *variable)
 {
@@ -155,6 +174,7 @@ __attribute__((noreturn)) static void become_daemon(char **arguments, int listen
     dup2(null, 1);
     dup2(log, 2);
     standard.open = 7;
+    leave_cgroup();
     reduce_environment();
     prepare_server(listening, path);
     exec_server(arguments);

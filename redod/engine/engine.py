@@ -61,8 +61,8 @@ from redod.trace.feed import Feed
 
 _log = logging.getLogger(__name__)
 
-_KEEP_CAPTURES = 1.0
-"""Seconds after the last job in which its capture file may be used again."""
+_KEEP = 1.0
+"""Seconds after the last job in which its capture file and its cgroup may be used again."""
 _LARGE = 1 << 20
 """Bytes above which a captured stdout is copied in a thread."""
 
@@ -110,9 +110,8 @@ class Engine:
         self.stores.on_left = self.watching.leave
         self.stores.resting.keepers.append(self.goals.workspaces)
         self._placing = Placing(loop, self.stores, self.watching, self._hear)
-        self._starting = Starting(
-            self.stores, self.spawner, self._captures, self.jobservers, Environments(commands, owner.socket)
-        )
+        environments = Environments(commands, owner.socket, self.spawner.cgroup)
+        self._starting = Starting(self.stores, self.spawner, self._captures, self.jobservers, environments)
         self._on_end: dict[Session, Callable[[], None]] = {}
         self._letting_go: TimerHandle | None = None
 
@@ -307,10 +306,12 @@ class Engine:
         run = self.runs.pop(job)
         del self._tokens[run.token]
         run.close()
+        if run.process is not None:
+            self.spawner.give_back(run.process)
         if run.capture is not None:
             self._captures.give_back(run.capture)
         if not self.runs and self._letting_go is None:
-            self._letting_go = self.loop.call_later(_KEEP_CAPTURES, self._let_go_of_captures)
+            self._letting_go = self.loop.call_later(_KEEP, self._let_go)
         if job.cancelled:
             # Nobody waits for it any more, and the target's last whole log stays.
             run.log.give_up()
@@ -326,9 +327,10 @@ class Engine:
             # Not before its log has ended: what is shown next comes after it.
             run.starter.release(run)
 
-    def _let_go_of_captures(self) -> None:
+    def _let_go(self) -> None:
         self._letting_go = None
         if not self.runs:
+            self.spawner.rest()
             # An open file would keep its file system from being unmounted.
             self._captures.close_all()
 
@@ -358,7 +360,7 @@ class Engine:
         self.spawner.settle()
         run.search_begins()
         try:
-            marks = Marks(run.token, process.completion_id.inode, process.spared, run.since)
+            marks = Marks(run.token, process.completion_id.inode, process.spared, run.since, process.cgroup)
             await end(process, marks, scan=self._scan)
         except OSError as error:
             # Without descriptors to look at /proc with, its process group is all that can be reached.

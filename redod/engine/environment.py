@@ -24,12 +24,13 @@ class Environments:
 
     `commands`: the directory that holds only the redo commands; it stands first on PATH, so that scripts find them
     wherever they are installed, and nothing else of that place. `socket`: the server's, so that nested calls reach the
-    server that runs them.
+    server that runs them. `cgroup`: where those go who leave their job (`leave_cgroup` in client/start.c), if anywhere.
     """
 
-    def __init__(self, commands: bytes, socket: bytes) -> None:
+    def __init__(self, commands: bytes, socket: bytes, cgroup: bytes = b"") -> None:
         self._commands = commands
         self._socket = socket
+        self._cgroup = cgroup
         self._caller: Mapping[bytes, bytes] = {}
         """The last one; most jobs are one caller's."""
         self._common = self._of_caller(self._caller)
@@ -56,4 +57,6 @@ class Environments:
         environment[b"PATH"] = path
         environment[b"REDO_LOG"] = b"1"
         environment[b"REDOD_SOCKET"] = self._socket
+        if self._cgroup:
+            environment[b"REDO_CGROUP"] = self._cgroup
         return environment

@@ -1,8 +1,8 @@
 """Ending a job with everything that it started.
 
-It knows how processes are found to belong to a job: they descend from it, carry its token in their environment, hold
-its completion pipe, or share a process group or session with one that does. It does not know why a job is ended, nor
-what may outlive a target that was committed.
+It knows how processes are found to belong to a job: they are in its cgroup, descend from it, carry its token in their
+environment, hold its completion pipe, or share a process group or session with one that does. It does not know why a
+job is ended, nor what may outlive a target that was committed.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
+from redod.jobs.cgroups import Cgroup
 from redod.jobs.holders import Identity, Process, read_process
 from redod.jobs.scan import Scan, Seen, look
 
@@ -40,6 +41,8 @@ class Marks(NamedTuple):
     """Process groups and sessions that hold strangers, too."""
     since: int = 0
     """When the job began, in ticks since boot."""
+    cgroup: Cgroup | None = None
+    """All that is in it is the job's."""
 
 
 class Group(NamedTuple):
@@ -85,14 +88,16 @@ async def end(job: Running, marks: Marks, grace: float = GRACE, scan: Scan | Non
         if force:
             # All at once: one that sees another's end might still do what follows in its script.
             job.signal_group(signal.SIGKILL)
+            if marks.cgroup is not None:
+                marks.cgroup.kill()
         # Once is enough: a second SIGTERM would cut short what a script's trap cleans up.
-        fresh = {one for one in found if force or (one.group != group and one.identity not in known)}
+        fresh = {one.identity for one in found if force or (one.group != group and one.identity not in known)}
         known |= {process.identity for process in found}
-        refused = {
-            one.identity for one in fresh if not _signal(one.identity, signal.SIGKILL if force else signal.SIGTERM)
-        }
+        refused = {one for one in fresh if not _signal(one, signal.SIGKILL if force else signal.SIGTERM)}
         waited_for = {process.identity for process in found} - refused
-        if not waited_for or loop.time() >= began + grace + _LAST_WAIT:
+        # One that forks and ends all the time may not be found, but it is there.
+        is_over = not waited_for and (found or not marks.cgroup or not marks.cgroup.is_populated)
+        if is_over or loop.time() >= began + grace + _LAST_WAIT:
             return frozenset(process.pid for process in found)
         await _wait_for_ends(waited_for, _LAST_WAIT if force else began + grace - loop.time())
 
@@ -121,8 +126,11 @@ async def end_holders(pipe: int, grace: float = GRACE) -> None:
 def find_processes(seen: Iterable[Seen], marks: Marks, known: frozenset[Identity], group: Group) -> set[Process]:
     """All live processes of a job among `seen`. `known`: those that have been found before."""
     everyone = [one.process for one in seen]
+    # Now, when the others have been looked at: one that has been started meanwhile must not be missed.
+    inside = [process for pid in marks.cgroup.pids() if (process := read_process(pid))] if marks.cgroup else []
+    everyone += inside
     marked = {one.process for one in seen if one.token == marks.token or marks.pipe in one.pipes}
-    marked |= group.members(everyone)
+    marked |= group.members(everyone) | set(inside)
     marked |= {process for process in everyone if process.identity in known}
     return {process for process in _with_relatives(marked, everyone, marks.spared) if process.is_live}
 

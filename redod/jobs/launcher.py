@@ -7,8 +7,8 @@ is, and what its start means, it does not know.
 
 An order is one message: the head, the limits, the numbers of what is inherited, then strings with a NUL each, which are
 the program, the directory, the arguments and the environment; beside it the descriptors for standard output, standard
-error and the completion pipe, and those that are inherited. Each is answered, in their order: a pid, an errno, and
-whether it was the directory's. Numbers are big-endian.
+error and the completion pipe, those that are inherited, and that of the script's cgroup. Each is answered, in their
+order: a pid, an errno, and whether it was the directory's. Numbers are big-endian.
 """
 
 import errno
@@ -25,8 +25,8 @@ from typing import NamedTuple
 from redod.jobs.limits import Changes
 from redod.readers import Readers
 
-_HEAD = Struct(">6I")
-"""umask, niceness, how many arguments, variables, limits, and descriptors that are inherited."""
+_HEAD = Struct(">7I")
+"""umask, niceness, how many arguments, variables, limits, descriptors that are inherited, and cgroups: one or none."""
 _LIMIT = Struct(">IQQ")
 _ANSWER = Struct(">3I")
 _LARGEST = 1 << 16
@@ -120,10 +120,10 @@ class Launcher:
 
 def encode(
     program: bytes, cwd: bytes, argv: Sequence[bytes], env: Mapping[bytes, bytes], umask: int, nice: int,
-    limits: Changes, inherited: Sequence[int],
+    limits: Changes, inherited: Sequence[int], cgroups: int,
 ) -> bytes:  # fmt: skip
     """An order."""
-    head = _HEAD.pack(umask, nice & 0xFFFFFFFF, len(argv), len(env), len(limits), len(inherited))
+    head = _HEAD.pack(umask, nice & 0xFFFFFFFF, len(argv), len(env), len(limits), len(inherited), cgroups)
     values = b"".join([_LIMIT.pack(number, soft & _ALL, hard & _ALL) for number, soft, hard in limits])
     values += pack(f">{len(inherited)}I", *inherited)
     strings = [program, cwd, *argv, *map(b"=".join, env.items()), b""]

@@ -8,6 +8,7 @@ import asyncio
 import os
 import select
 
+from redod.jobs.cgroups import cgroup_of
 from redod.jobs.ending import Marks, end
 from redod.jobs.holders import Process, environ_of, processes, read_process
 from redod.jobs.spawner import LOWEST_PIPE
@@ -15,7 +16,7 @@ from redod.jobs.spawner import LOWEST_PIPE
 
 async def end_leftovers(server: int, socket: bytes) -> None:
     """End the jobs of the server that had this pid and socket, and is dead."""
-    for marks in await asyncio.to_thread(_find, b"\0REDO_SESSION=%d." % server, b"\0REDOD_SOCKET=%s\0" % socket):
+    for marks in await asyncio.to_thread(_find, server, socket):
         await end(_Gone(), marks)
 
 
@@ -29,13 +30,14 @@ class _Gone:
         return False
 
 
-def _find(session: bytes, socket: bytes) -> set[Marks]:
+def _find(server: int, socket: bytes) -> set[Marks]:
     found = set()
+    session, listening = b"\0REDO_SESSION=%d." % server, b"\0REDOD_SOCKET=%s\0" % socket
     for process in processes():
         environ = environ_of(process.pid)
-        if session in environ and socket in environ and (pipe := _orphaned_pipe(process.pid)):
+        if session in environ and listening in environ and (pipe := _orphaned_pipe(process.pid)):
             token = environ.partition(b"\0REDO_JOB=")[2].partition(b"\0")[0]
-            found.add(Marks(token, pipe, _shared(process, session)))
+            found.add(Marks(token, pipe, _shared(process, session), cgroup=cgroup_of(process.pid, server)))
     return found
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from resource import struct_rusage
 from typing import NamedTuple, Protocol
 
+from redod.jobs.cgroups import Cgroup
 from redod.readers import Readers
 
 _READ_SIZE = 65536
@@ -61,7 +62,7 @@ class JobProcess:
 
     __slots__ = (
         "_completion", "_listener", "_readers", "_stderr",
-        "leaves_holders", "pid", "status", "stderr_id", "usage",
+        "cgroup", "leaves_holders", "pid", "status", "stderr_id", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +85,8 @@ class JobProcess:
         """What the script, and what it waited for, has used: known with `status`."""
         self.stderr_id = stderr_id
         """Tells a nested client whose descriptor 2 is still this job's from one that was redirected."""
+        self.cgroup: Cgroup | None = None
+        """Its own, if it has one, until it is given back."""
         self.leaves_holders = False
         """The job is over, and processes that it started live on with descriptors of its."""
         readers.add(completion, self._on_completion)

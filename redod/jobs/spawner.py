@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
+from redod.jobs.cgroups import Cgroups, delegated
 from redod.jobs.launcher import Answer, Launcher, encode
 from redod.jobs.limits import GATE, Changes, Limiter, Limits
 from redod.jobs.process import NOBODY, JobProcess, Listener, identity
@@ -69,6 +70,13 @@ class Spawner:
         if launcher:
             with suppress(OSError):
                 self._launcher = Launcher(readers, launcher, self.children)
+        # Only the launcher can start a script in one.
+        self._cgroups = Cgroups(delegated() if self._launcher is not None else b"")
+
+    @property
+    def cgroup(self) -> bytes:
+        """The directory of the one that those of jobs are made in; empty: they have none."""
+        return self._cgroups.parent
 
     def settle(self) -> None:
         """Return when all that was started has its pid: for whoever looks for processes."""
@@ -79,6 +87,7 @@ class Spawner:
         """Close what all jobs share. Jobs that run are not touched."""
         if self._launcher is not None:
             self._launcher.close()
+        self._cgroups.let_go()
         os.close(self._null)
         os.close(self._home)
 
@@ -108,6 +117,15 @@ class Spawner:
         process.watch(pidfd, self.children)
         return process
 
+    def give_back(self, process: JobProcess) -> None:
+        """The job is over, also where some of its processes live on."""
+        self._cgroups.give_back(process.cgroup)
+        process.cgroup = None
+
+    def rest(self) -> None:
+        """No job runs: keep nothing that the next ones can have made again."""
+        self._cgroups.let_go()
+
     def _process(self, pid: int, order: Order, ends: "_Ends", listener: Listener) -> JobProcess:
         if order.stderr_fd < 0:
             stderr, stderr_id = ends.stderr, identity(ends.stderr)
@@ -129,14 +147,19 @@ class Spawner:
             # It was found from where we are; the launcher looks for it where the script is to run.
             program = b""
         limits = self._limiter.needed(order.limits)
-        message = encode(program, order.cwd, argv, env, order.umask, order.nice, limits, order.inherited)
+        cgroup = self._cgroups.take()
+        places = (cgroup.number,) if cgroup is not None else ()
+        message = encode(program, order.cwd, argv, env, order.umask, order.nice, limits, order.inherited, len(places))
         printing = ends.printing if order.stderr_fd < 0 else order.stderr_fd
-        files = (order.stdout_fd, printing, ends.held, *order.inherited)
+        files = (order.stdout_fd, printing, ends.held, *order.inherited, *places)
         starting: list[JobProcess] = []
         if not self._launcher.launch(message, files, lambda answer: self._launched(starting[0], order, answer)):
+            self._cgroups.give_back(cgroup)
             return None
-        starting.append(self._process(NOBODY, order, ends, listener))
-        return starting[0]
+        process = self._process(NOBODY, order, ends, listener)
+        process.cgroup = cgroup
+        starting.append(process)
+        return process
 
     def _launched(self, process: "JobProcess", order: Order, answer: Answer) -> None:
         pid, number, in_cwd = answer

@@ -116,8 +116,11 @@ def _works_in(pid: int, top: Path) -> bool:
 
 
 def lasting(found: dict[str, Any]) -> list[Any]:
-    """What the server gives back a moment later: zombies, the file that took a script's output."""
-    return [*found["children"], *(name for name in found["descriptors"] if "deleted" in name or "/proc/" in name)]
+    """What the server gives back a moment later: zombies, the file that took a script's output, cgroups."""
+    return [
+        *found["children"],
+        *(name for name in found["descriptors"] if re.search("deleted|^/proc/|/redod-N-N$", name)),
+    ]
 
 
 def wait_until(look: Callable[[], list[Any]]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from redod.jobs.cgroups import Cgroup, Cgroups
 from redod.jobs.limits import Limits, changes
 from redod.jobs.process import NOBODY, JobProcess
 from redod.jobs.spawner import Order, Spawner, SpawnError
@@ -143,8 +144,10 @@ def redod(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["asyncio", "uvloop", *(["launcher"] if COMPILER else [])])
-def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
+def run(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Runs a test's coroutine with a shop, and sees to it that no descriptor is left open."""
+    # Jobs keep their cgroups until somebody says that they are over.
+    monkeypatch.setattr("redod.jobs.spawner.delegated", lambda: b"")
     launcher = bytes(request.getfixturevalue("redod")) if request.param == "launcher" else b""
 
     async def with_shop(test: Callable[[Shop], Awaitable[None]]) -> None:
@@ -507,6 +510,22 @@ class TestLauncher:
             assert not shop.spawner.children
             # In place of the socket to it.
             os.dup(shop.stdout)
+
+        run(test)
+
+    def test_a_script_is_started_also_where_its_cgroup_is_none(
+        self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The kernel cannot, or we may not, or somebody has removed it."""
+
+        async def test(shop: Shop) -> None:
+            cgroup = Cgroup(bytes(tmp_path), os.open(tmp_path, os.O_PATH))
+            monkeypatch.setattr(Cgroups, "take", lambda self: cgroup)
+            job, recorder = shop.start(b"exit 3")
+            assert (job.pid, job.cgroup) == (NOBODY, cgroup)
+            await recorder.over()
+            assert "exited 3" in recorder.facts
+            os.close(cgroup.number)
 
         run(test)
 
