@@ -13,6 +13,7 @@ from typing import NamedTuple
 from redod.core.paths import directory_of, join, show
 from redod.failpoints import reach
 from redod.store import StoreError
+from redod.store.copied import copy_store, is_read_only
 from redod.store.ownership import make_directory, open_file
 from redod.store.tables import DATABASE
 
@@ -136,6 +137,8 @@ class Workspaces:
             workspace = Workspace(root, inside)
         else:
             _make_outside(outside)
+            if not is_passed_over and is_local and is_read_only(root):
+                copy_store(inside, outside)
             # A lock in the tree tells servers on other machines of us.
             is_shared = not is_passed_over and not is_local and _make_store(inside)
             workspace = Workspace(root, outside, inside if is_shared else b"")

@@ -89,6 +89,30 @@ def test_on_read_only_media_what_is_up_to_date_is_found_so(project: Project, tmp
         subprocess.run(["umount", str(medium)], check=True)
 
 
+def test_what_was_built_is_known_when_its_medium_is_read_only(project: Project, tmp_path: Path) -> None:
+    """Its targets are not taken for sources: what is out of date cannot be built there, which is said."""
+    project.write("x.do", f"redo-ifchange {tmp_path}/outside; cat {tmp_path}/outside\n")
+    (tmp_path / "outside").write_text("1\n")
+    medium = tmp_path / "medium"
+    medium.mkdir()
+    mount("--bind", str(project.path), str(medium))
+    try:
+        project.run("redo", "x", cwd=medium, check=True)
+        project.run("redod", "stop", check=True)
+        mount("-o", "remount,ro,bind", str(medium))
+        again = project.run("redo-ifchange", "x", cwd=medium, check=True)
+        assert again.stderr == b""
+        assert project.run("redo-targets", cwd=medium, check=True).stdout == b"x\n"
+        (tmp_path / "outside").write_text("22\n")
+        result = project.run("redo-ifchange", "x", cwd=medium)
+        assert result.returncode == 1
+        assert b"is on a read-only file system" in result.stderr
+        project.run("redod", "stop", check=True)
+    finally:
+        subprocess.run(["umount", str(medium)], check=True)
+    assert project.redo("x") == ["x"]
+
+
 def test_on_a_remote_file_system_the_store_is_elsewhere_and_the_lock_in_the_tree(tmp_path: Path) -> None:
     root = os.fsencode(tmp_path / "p")
     os.mkdir(root)
