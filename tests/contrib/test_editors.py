@@ -151,14 +151,17 @@ def test_the_problem_matcher_of_vs_code_understands_what_compilers_print() -> No
     assert keys[0]["args"]["commands"][1]["args"] == build["label"]
 
 
-def git(tree: Project, *command: str) -> None:
+def git(tree: Project, *command: str) -> bytes:
+    """Run git; what it and its hooks print to standard error."""
     names = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "init.defaultBranch=main")
     result = edit(tree, "git", *names, *command)
     assert result.returncode == 0, result.stderr
+    return result.stderr
 
 
-@needs("git")
-def test_the_git_hooks_build_what_a_checkout_and_a_merge_have_changed(tree: Project) -> None:
+@pytest.fixture
+def hooked(tree: Project) -> Project:
+    """With our hooks, a branch `other` with another source, and `main`, which is checked out."""
     (tree.path / ".gitignore").write_text("*.o\n.redo\n/runtime\n")
     git(tree, "init", "-q")
     for hook in ("post-checkout", "post-merge"):
@@ -169,6 +172,28 @@ def test_the_git_hooks_build_what_a_checkout_and_a_merge_have_changed(tree: Proj
     tree.write("sub/a.c", "other\n")
     git(tree, "commit", "-qam", "two")
     git(tree, "checkout", "-q", "main")
-    assert tree.read("sub/a.o") == "right\n"
-    git(tree, "merge", "-q", "other")
-    assert tree.read("sub/a.o") == "other\n"
+    return tree
+
+
+@needs("git")
+@pytest.mark.parametrize("how", [(), ("--squash",)])
+def test_the_git_hooks_build_what_a_checkout_and_a_merge_have_changed(hooked: Project, how: tuple[str, ...]) -> None:
+    assert hooked.read("sub/a.o") == "right\n"
+    git(hooked, "merge", "-q", *how, "other")
+    assert hooked.read("sub/a.o") == "other\n"
+
+
+@needs("git")
+def test_a_checkout_that_renames_a_file_builds_what_depended_on_it(hooked: Project) -> None:
+    git(hooked, "checkout", "-qb", "renamed")
+    git(hooked, "mv", "sub/a.c", "sub/b.c")
+    git(hooked, "commit", "-qm", "three")
+    git(hooked, "checkout", "-q", "main")
+    assert b"no rule to make sub/a.c" in git(hooked, "checkout", "-q", "renamed")
+
+
+@needs("git")
+def test_a_checkout_that_changes_no_file_builds_nothing_and_says_nothing(hooked: Project) -> None:
+    git(hooked, "checkout", "-qb", "empty")
+    git(hooked, "commit", "-qm", "three", "--allow-empty")
+    assert git(hooked, "checkout", "-q", "main") == b""
