@@ -1,5 +1,6 @@
 """`redo-affected`: which targets depend on some files, and for save hooks, building those of them that are goals."""
 
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import chain
@@ -44,9 +45,23 @@ async def affected(context: Context, paths: list[bytes]) -> AsyncIterator[set[No
     scripts = [path for path in paths if name_of(path).endswith(b".do")]
     known = list(graph) if scripts else []
     first = [node async for node in gently(known) if any(passes_over(node, path) for path in scripts)]
-    files = [node for node in map(graph.find, paths) if node is not None]
+    files = [node for node in map(graph.find, await _all_names(context, paths)) if node is not None]
     async for level in gently(dependents.above(files, first)):
         yield level
+
+
+async def _all_names(context: Context, paths: list[bytes]) -> set[bytes]:
+    """These paths, what they lead to where they are symbolic links, and the known links that lead to the same."""
+    real = set(map(_real, paths))
+    names = real.union(paths)
+    async for node in gently(list(context.engine.graph)):
+        if node.stamp is not None and node.stamp.referent is not None and _real(node.path) in real:
+            names.add(node.path)
+    return names
+
+
+def _real(path: bytes) -> bytes:
+    return os.path.realpath(path)
 
 
 async def find_dependents(context: Context) -> Dependents:

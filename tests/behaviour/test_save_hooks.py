@@ -94,6 +94,13 @@ def test_quiet_shows_what_tools_print_and_nothing_else_and_the_status_tells_of_f
     assert result.stderr == b"mended\n"
 
 
+def test_a_file_is_saved_under_all_its_names(tree: Project) -> None:
+    (tree.path / "link.c").symlink_to("a.c")
+    tree.run("redo-ifchange", "a.o", "link.o", check=True)
+    assert save(tree, "a.c", "under its own\n") == ["a.o", "link.o"]
+    assert save(tree, "link.c", "through the link\n") == ["a.o", "link.o"]
+
+
 def test_in_a_script_it_is_refused(tree: Project) -> None:
     tree.write("x.do", "redo-affected --build a.c\n")
     result = tree.run("redo", "x")
