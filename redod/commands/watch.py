@@ -14,8 +14,9 @@ from dataclasses import replace
 from redod.commands.context import Attendant, Context
 from redod.core import events
 from redod.core.graph import Node
-from redod.core.paths import relative, show
+from redod.core.paths import directory_of, relative, show
 from redod.engine.inputs import Inputs
+from redod.files.checkouts import lock_around
 from redod.session.link import JobStarter, Link
 
 QUIET = 0.02
@@ -24,12 +25,13 @@ LONGEST_BURST = 0.5
 """Seconds after which it is over in any case."""
 _POLL = 1.0
 """Seconds between two looks at files of which no news come."""
-_LOCKED = 0.05
-"""Seconds between two looks whether git or Mercurial is still at work."""
+_HELD = 0.05
+"""Seconds between two looks whether what holds a build up (git at work) is over."""
+_PATIENCE = 2.0
+"""Seconds after which the user is told of that."""
 _MOST_HEARD = 100_000
 """Paths that are remembered; when there are more everything is looked at."""
 _MOST_NAMED = 5
-_LOCKS = (b".git/index.lock", b".hg/wlock")
 
 
 class _CycleLink:
@@ -87,16 +89,22 @@ class Watch:
         self._goals = [self._engine.graph.node(target) for target in targets]
         self._build = build
         self._restarts = restart
-        self._inputs = Inputs(self._engine.graph)
+        self._inputs = Inputs(self._engine.graph, self._engine.judging)
         self._builder: Attendant | None = None
         self._columns = 0
         """Of the terminal, once it was resized."""
         self._cycle = 0
         self._heard: set[bytes] = set()
-        self._lost = False
-        """Something has changed, and it is not known what."""
+        self._lost: set[bytes] = set()
+        """Directories in which something has changed, and it is not known what."""
+        self._fresh: list[bytes] = []
+        """What had changed during the build before, until the next one."""
         self._during: frozenset[bytes] = frozenset()
         """What had changed during the build before and caused this one: a second time in a row it starts none."""
+        self._held = 0.0
+        """Since when, by the loop's clock, something holds the next build up; 0: nothing does."""
+        self._is_told = False
+        """What that is."""
         self._since = 0.0
         """When the present burst began, by the loop's clock; 0: there is none."""
         self._timer: TimerHandle | None = None
@@ -136,8 +144,8 @@ class Watch:
 
     def _begin(self) -> None:
         self._stop_timer()
-        self._heard.clear()
-        self._lost = False
+        self._forget()
+        self._fresh = []
         self._cycle += 1
         cycle = self._cycle
 
@@ -175,7 +183,8 @@ class Watch:
             )
         if fresh := [path for path in during if path not in self._during]:
             self._during = frozenset(during)
-            self._start(fresh)
+            self._fresh = fresh
+            self._burst()
             return
         self._during = frozenset(again)
         self._say("failed; waiting for a change" if status else "done; waiting for a change")
@@ -183,21 +192,24 @@ class Watch:
 
     def _take_changes(self, looked_at: Collection[bytes]) -> list[bytes]:
         """What has changed of what news told of, and of `looked_at`, of which none come."""
-        heard = self._inputs.all() if self._lost else self._heard.union(looked_at)
-        self._heard.clear()
-        self._lost = False
+        heard = self._heard.union(looked_at, self._inputs.within(self._lost))
+        self._forget()
         return self._inputs.changed(heard)
+
+    def _forget(self) -> None:
+        self._heard.clear()
+        self._lost.clear()
 
     def _news(self, event: events.Event) -> None:
         """Something has happened, somewhere."""
         match event:
             case events.Heard(paths):
                 self._heard.update(paths)
-            case events.Lost():
-                self._lost = True
+            case events.Lost(directories):
+                self._lost.update(directories)
         if len(self._heard) > _MOST_HEARD:
             self._heard.clear()
-            self._lost = True
+            self._lost.update(self._inputs.directories)
         if self._resting is None and (self._builder is None or self._restarts):
             self._burst()
 
@@ -209,8 +221,8 @@ class Watch:
         """Wait until it is quiet."""
         now = self._engine.loop.time()
         if not self._since:
-            if not (self._lost or self._inputs.matter(self._heard)):
-                self._heard.clear()
+            if not (self._fresh or self._inputs.within(self._lost) or self._inputs.matter(self._heard)):
+                self._forget()
                 return
             self._since = now
         if self._timer is not None:
@@ -219,16 +231,17 @@ class Watch:
 
     def _settled(self) -> None:
         self._timer = None
-        if self._is_locked():
-            self._timer = self._engine.loop.call_later(_LOCKED, self._settled)
+        if self._is_held_up():
+            self._timer = self._engine.loop.call_later(_HELD, self._settled)
             return
         self._since = 0.0
         busy = self._builder is not None
         # What scripts themselves keep changing counts only when news say that it changed while none of them ran.
-        taken = self._take_changes(set(self._inputs.unwatched) - self._during)
+        taken = self._take_changes((set(self._inputs.unwatched) - self._during).union(self._fresh))
         changed = [path for path in taken if not busy or path not in self._during]
         if not changed:
             if not busy:
+                self._inputs.see()
                 self._poll_later()
             return
         if busy:
@@ -241,10 +254,31 @@ class Watch:
         if self._inputs.unwatched:
             self._timer = self._engine.loop.call_later(_POLL, self._settled)
 
-    def _is_locked(self) -> bool:
-        """A version control system is rewriting the tree: a checkout is one change, not thousands."""
-        tops = {workspace.root for workspace in self._engine.stores}
-        return any(os.path.lexists(os.path.join(top, lock)) for top in tops for lock in _LOCKS)
+    def _is_held_up(self) -> bool:
+        """Whether something is to be over first. The user is told if that takes long: nothing else tells why no build
+        begins.
+        """
+        obstacle = self._obstacle()
+        now = self._engine.loop.time()
+        if not obstacle:
+            self._held, self._is_told = 0.0, False
+        elif not self._held:
+            self._held = now
+        elif now - self._held > _PATIENCE and not self._is_told:
+            self._is_told = True
+            self._say(obstacle)
+        return bool(obstacle)
+
+    def _obstacle(self) -> str:
+        """A version control system rewrites the tree (a checkout is one change, not thousands), or there is no tree."""
+        cwd = self._context.invocation.cwd
+        if not os.path.isdir(cwd):
+            return f"waits for {show(cwd)}, which does not exist any more"
+        places = self._engine.goals.workspaces(self._goals).union(directory_of(node.path) for node in self._goals)
+        lock = next(filter(None, map(lock_around, places)), b"")
+        return (
+            f"waits for the end of what holds {show(relative(lock, cwd))}; if nothing does, remove it" if lock else ""
+        )
 
     def _start(self, changed: Collection[bytes], what: str = "changed") -> None:
         self._say(f"{self._names(changed)} {what}")

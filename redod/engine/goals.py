@@ -53,9 +53,9 @@ class Goals:
             found.update((self._graph.node(join(workspace.root, name)), None) for name in names)
         return list(found)
 
-    def workspaces(self) -> set[bytes]:
-        """The roots of the open workspaces that somebody watches, and of those that they need."""
-        numbers = {node.workspace for node in +self.watched}
+    def workspaces(self, goals: Iterable[Node] | None = None) -> set[bytes]:
+        """The roots of the open workspaces of these goals (None: of what is watched), and of those that they need."""
+        numbers = {node.workspace for node in (+self.watched if goals is None else goals)}
         todo = [workspace for workspace in self._stores if workspace.number in numbers]
         found: set[bytes] = set()
         while todo:

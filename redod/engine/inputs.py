@@ -1,25 +1,27 @@
 """The files that some targets are made from, and which of them are not as the graph has them.
 
-It looks at the disk and changes nothing; a build decides what a difference means.
+It decides nothing: a build finds out what a difference means.
 """
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from redod.core.graph import Graph, Kind, Node
 from redod.core.paths import directory_of, is_below, name_of
-from redod.core.stamps import difference, source_difference
+from redod.engine.judging import Judging
 from redod.engine.tasks import SLICE
-from redod.files.observe import ObserveError, observe, observe_source
 
 
 class Inputs:
     """Everything below `goals`: gathered once after each build, since builds change what targets are made from."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, judging: Judging) -> None:
         self._graph = graph
+        self._judging = judging
         self._nodes: set[Node] = set()
+        self.directories: frozenset[bytes] = frozenset()
+        """Those that hold them."""
         self.unwatched: list[bytes] = []
         """Those of which no news would come when they were gathered."""
 
@@ -40,23 +42,37 @@ class Inputs:
                 await asyncio.sleep(0)
                 deadline = time.monotonic() + SLICE
         self._nodes = found
-        self.unwatched = [node.path for node in found if not node.watched and node.stamp is not None]
+        self.directories = frozenset([directory_of(node.path) for node in found])
+        self.see()
 
-    def all(self) -> list[bytes]:
-        return [node.path for node in self._nodes]
+    def see(self) -> None:
+        """Which of them are watched by now."""
+        self.unwatched = [node.path for node in self._nodes if not node.watched and node.stamp is not None]
+
+    def within(self, directories: Collection[bytes]) -> list[bytes]:
+        """Those that these directories hold."""
+        if self.directories.isdisjoint(directories):
+            return []
+        return [node.path for node in self._nodes if directory_of(node.path) in directories]
 
     def matter(self, paths: Iterable[bytes]) -> list[bytes]:
         """Those of these paths that may mean something to the goals."""
         return [path for path in paths if self._graph.find(path) in self._nodes or self._may_be_script(path)]
 
     def changed(self, paths: Iterable[bytes]) -> list[bytes]:
-        """Those of these paths that are not as they were when the goals were built."""
-        found = []
+        """What is not as it was when the goals were built: those of these paths, and scripts that would come before
+        theirs. News of the others come from now on, where that is possible.
+        """
+        found: dict[bytes, None] = {}
+        absent: set[bytes] = set()
         for path in paths:
             node = self._graph.find(path)
-            if _differs(node) if node in self._nodes and node is not None else self._may_be_script(path):
-                found.append(path)
-        return found
+            if node in self._nodes and node is not None:
+                if name := self._judging.changed(node, absent):
+                    found[name] = None
+            elif self._may_be_script(path):
+                found[path] = None
+        return list(found)
 
     def _may_be_script(self, path: bytes) -> bool:
         """A script that comes before the one that a target has, or the first."""
@@ -70,14 +86,3 @@ class Inputs:
             node.kind is not Kind.SOURCE and node.path.endswith(extension) and is_below(node.path, directory)
             for node in self._nodes
         )
-
-
-def _differs(node: Node) -> bool:
-    try:
-        if node.stamp is None:
-            return observe(node.path).exists
-        if node.kind is Kind.TARGET:
-            return bool(difference(node.stamp, observe(node.path)))
-        return bool(source_difference(node.stamp, observe_source(node.path, time.time_ns(), node.stamp)))
-    except ObserveError:
-        return True

@@ -6,15 +6,20 @@ It owns the walk through a long list, in slices. The verdicts are the core's.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from itertools import takewhile
 
 from redod.core.check import Check
-from redod.core.graph import Node
+from redod.core.dofiles import candidates
+from redod.core.graph import Kind, Node
 from redod.core.scheduler import Scheduler
-from redod.core.stamps import Moment
+from redod.core.settle import settle
+from redod.core.stamps import MISSING, Moment, difference, source_difference
+from redod.core.suspects import must_be_made
 from redod.core.verdicts import Reason, Verdict
 from redod.engine.looking import Looking
 from redod.engine.stores import Stores
 from redod.engine.tasks import SLICE
+from redod.files.observe import ObserveError
 
 
 class Judging:
@@ -52,6 +57,36 @@ class Judging:
             verdicts[node] = result
             deadline = await self._let_others(deadline)
         return verdicts
+
+    def changed(self, node: Node, absent: set[bytes]) -> bytes:
+        """Look at a file of which nothing may have told: what has changed, it or a script that would come before its
+        own; empty: nothing. Then what happens to it from now on is told, where that is possible. `absent`: scripts that
+        were looked for already; gets more.
+        """
+        epoch, now = self._scheduler.world.next_epoch(), time.time_ns()
+        try:
+            (stamp,), watched = self._looking.look([node.path], now)
+            differs = difference if node.kind is Kind.TARGET else source_difference
+            if differs(node.stamp or MISSING, stamp):
+                return node.path
+            if node.stamp is not None:
+                settle(self._scheduler.graph, node, stamp, Moment(epoch, now, watched))
+            return self._script_before(node, now, absent)
+        except ObserveError:
+            return node.path
+
+    def _script_before(self, node: Node, now: int, absent: set[bytes]) -> bytes:
+        """A script that a target does not have yet, or one that comes before its own, if that may have come unheard."""
+        if node.doubts is not None or (node.kind is not Kind.TARGET and not must_be_made(node)):
+            return b""
+        own = b"" if node.dofile is None else node.dofile.path
+        before = takewhile(own.__ne__, (candidate.path for candidate in candidates(node.path)))
+        names = [name for name in before if name not in absent]
+        stamps, _ = self._looking.look(names, now, until_file=True)
+        if stamps and stamps[-1].leads_to_file:
+            return names[len(stamps) - 1]
+        absent.update(names)
+        return b""
 
     async def _let_others(self, deadline: float) -> float:
         """Give others a turn after the deadline; the next one."""

@@ -4,6 +4,7 @@ import os
 import select
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -140,6 +141,90 @@ def test_many_changes_at_once_are_one_build(tree: Project, watch: Start) -> None
     assert watcher.cycle()[0] == "redo: a.c, b.c changed"
 
 
+def test_the_lock_of_a_further_worktree_holds_a_build_up(tree: Project, watch: Start) -> None:
+    tree.write("main.git/worktrees/tree/HEAD", "")
+    tree.write(".git", "gitdir: main.git/worktrees/tree\n")
+    watcher = watch()
+    watcher.cycle()
+    lock = tree.write("main.git/worktrees/tree/index.lock", "")
+    tree.write("a.c", "new\n")
+    assert "waits for the end of what holds main.git/worktrees/tree/index.lock" in watcher.line()
+    lock.unlink()
+    assert watcher.cycle()[0] == "redo: a.c changed"
+
+
+def test_a_lock_in_another_project_holds_nothing_up(tree: Project, watch: Start) -> None:
+    other = tree.path.with_name("other")
+    (other / ".git").mkdir(parents=True)
+    (other / ".git/index.lock").touch()
+    (other / "x.do").write_text("echo x\n")
+    watcher = watch()
+    watcher.cycle()
+    tree.run("redo-ifchange", "x", cwd=other, check=True)
+    tree.write("a.c", "new\n")
+    assert watcher.cycle()[0] == "redo: a.c changed"
+
+
+def test_a_lock_that_stays_is_named(tree: Project, watch: Start) -> None:
+    watcher = watch()
+    watcher.cycle()
+    lock = tree.write(".git/index.lock", "")
+    tree.write("a.c", "new\n")
+    assert watcher.line() == "redo: waits for the end of what holds .git/index.lock; if nothing does, remove it"
+    lock.unlink()
+    assert watcher.cycle()[0] == "redo: a.c changed"
+
+
+def _move_away_and_back(directory: Path) -> None:
+    directory.rename(directory.with_name("away"))
+    directory.with_name("away").rename(directory)
+
+
+@pytest.mark.parametrize("happens", [_move_away_and_back, Path.touch, lambda directory: directory.chmod(0o700)])
+def test_a_directory_to_which_something_has_happened_is_watched_on(
+    project: Project, watch: Start, happens: Callable[[Path], None]
+) -> None:
+    project.write("all.do", "redo-ifchange dir/f\ncat dir/f\n")
+    project.write("dir/f", "old\n")
+    project.write("beside.do", "redo-ifchange source\n")
+    project.write("source", "old\n")
+    watcher = watch()
+    watcher.cycle()
+    other = watch("beside")
+    other.cycle()
+    happens(project.path / "dir")
+    # When the second watch has seen a later change, the first has been through with this one.
+    project.write("source", "new\n")
+    other.cycle()
+    project.write("dir/f", "new\n")
+    assert watcher.cycle()[0] == "redo: dir/f changed"
+
+
+def test_a_better_script_that_comes_with_its_directory_is_noticed(project: Project, watch: Start) -> None:
+    project.write("default.do", "echo old\n")
+    (project.path / "dir").mkdir()
+    watcher = watch("dir/x")
+    watcher.cycle()
+    lock = project.write(".git/index.lock", "")
+    (project.path / "dir").rename(project.path / "away")
+    project.write("away/default.do", "echo new\n")
+    (project.path / "away").rename(project.path / "dir")
+    lock.unlink()
+    assert watcher.cycle()[0] == "redo: dir/default.do changed"
+    assert project.read("dir/x") == "new\n"
+
+
+def test_a_project_that_is_moved_away_is_waited_for(tree: Project, watch: Start) -> None:
+    watcher = watch()
+    watcher.cycle()
+    tree.path.rename(tree.path.with_name("away"))
+    assert watcher.line() == f"redo: waits for {tree.path}, which does not exist any more"
+    tree.path.with_name("away").rename(tree.path)
+    tree.write("a.c", "new\n")
+    assert jobs(watcher.cycle()) == ["redo  all", "redo    a.o"]
+    assert not (tree.path.parent / ".redo").exists()
+
+
 @pytest.fixture
 def slow(tree: Project, pids: Fifo, go: Fifo) -> Project:
     """a.o takes as long as the test wants."""
@@ -156,6 +241,24 @@ def test_a_change_during_a_build_lets_it_finish_first(slow: Project, watch: Star
     go.send()
     assert "redo: a.c changed" in watcher.cycle()
     assert slow.read("a.o") == "later\n"
+
+
+def test_a_checkout_during_a_build_is_over_before_the_next(slow: Project, watch: Start, pids: Fifo, go: Fifo) -> None:
+    slow.write("a.o.do", "redo-ifchange a.c b.c\necho $(cat a.c b.c) >pids\nread x <go\ncp a.c $3\n")
+    watcher = watch("a.o")
+    assert pids.receive() == "a b"
+    lock = slow.write(".git/index.lock", "")
+    slow.write("a.c", "later\n")
+    go.send()
+    assert watcher.line() == "redo: a.o is out of date: it was never built"
+    assert watcher.line() == "redo  a.o"
+    assert "waits for the end of what holds .git/index.lock" in watcher.line()
+    slow.write("b.c", "later\n")
+    lock.unlink()
+    assert watcher.line() == "redo: a.c, b.c changed"
+    assert pids.receive() == "later later"
+    go.send()
+    watcher.cycle()
 
 
 def test_a_change_during_a_build_can_begin_it_again(slow: Project, watch: Start, pids: Fifo, go: Fifo) -> None:
