@@ -7,6 +7,8 @@ writes before it declares it, are as the graph has them and start nothing.
 
 import asyncio
 import os
+import select
+import signal
 from asyncio import TimerHandle
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -281,8 +283,20 @@ class Watch:
         )
 
     def _start(self, changed: Collection[bytes], what: str = "changed") -> None:
+        if self._is_unread():
+            self.gone()
+            self._context.link.die(signal.SIGPIPE)
+            return
         self._say(f"{self._names(changed)} {what}")
         self._begin()
+
+    def _is_unread(self) -> bool:
+        """Whether nobody can see any more what this says: who reads the pipe has ended."""
+        if self._context.stderr < 0:
+            return False
+        poll = select.poll()
+        poll.register(self._context.stderr, select.POLLERR)
+        return bool(poll.poll(0))
 
     def _drop_builder(self) -> None:
         builder, self._builder = self._builder, None

@@ -225,6 +225,16 @@ def test_a_project_that_is_moved_away_is_waited_for(tree: Project, watch: Start)
     assert not (tree.path.parent / ".redo").exists()
 
 
+def test_it_ends_when_nobody_reads_what_it_says(tree: Project) -> None:
+    reader, writer = os.pipe()
+    process = tree.start("redo", "--watch", "a.o", stderr=writer)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as lines:
+        assert f"{DONE}\n" in iter(lines.readline, "")
+    tree.write("a.c", "new\n")
+    finish(process, status=-signal.SIGPIPE)
+
+
 @pytest.fixture
 def slow(tree: Project, pids: Fifo, go: Fifo) -> Project:
     """a.o takes as long as the test wants."""
