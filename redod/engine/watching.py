@@ -55,6 +55,8 @@ class Watching:
         self.missed = 0
         """How many changes were found of which nothing had told."""
         setting = os.environ.get(SETTING, "")
+        self._remedy = SETTING if setting.isdecimal() else "fs.inotify.max_user_watches (sysctl)"
+        """What to raise where more directories are to be watched."""
         if setting == "off":
             self._cause = f"off ({SETTING}=off)"
             return
@@ -102,7 +104,7 @@ class Watching:
             return f"{self._cause}; each check looks at every file"
         line = f"{watcher.watched} directories"
         if (lacking := watcher.count(State.NO_ROOM)) > 0:
-            line += f"; {lacking} more cannot be: raise fs.inotify.max_user_watches (sysctl)"
+            line += f"; {lacking} more cannot be: raise {self._remedy}"
         if (unseen := watcher.count(State.UNSEEN)) > 0:
             line += f"; {unseen} are of a kind that cannot be (remote, overlay, FUSE, not readable)"
         return line + ("; what is there is looked at in each check" if lacking or unseen else "")

@@ -81,7 +81,10 @@ class Watcher:
 
     def __init__(self, limit: int | None = None) -> None:
         self._kernel = Inotify()
-        self._limit = _share() if limit is None else limit
+        self._wished = limit
+        self._limit = self._allowed()
+        self._is_short = False
+        """The kernel had no more."""
         self._places: dict[bytes, _Place] = {}
         self._by_watch: dict[int, _Place] = {}
         self._turn = 0
@@ -104,6 +107,10 @@ class Watcher:
     def next_turn(self) -> None:
         """Another session begins: what none has looked at lately is given up first."""
         self._turn += 1
+        if self._is_short:
+            # By now others may need less, or the user may have more.
+            self._is_short = False
+            self._limit = self._allowed()
 
     def covers(self, directory: bytes) -> bool:
         """Whether everything that happens to the files of this directory from now on will be told.
@@ -204,6 +211,7 @@ class Watcher:
         if number == errno.ENOENT:
             return State.ABSENT
         if number in LACK:
+            self._is_short = True
             self._limit = len(self._by_watch)
             return State.NO_ROOM
         if number == errno.ENOTDIR:
@@ -240,6 +248,9 @@ class Watcher:
             if here.watch >= 0:
                 del self._by_watch[here.watch]
                 self._kernel.remove(here.watch)
+
+    def _allowed(self) -> int:
+        return _share() if self._wished is None else self._wished
 
     def _has_room(self) -> bool:
         return len(self._by_watch) < self._limit

@@ -1,5 +1,6 @@
 """The watcher on a real file system: whatever happens to a covered name is told, and before it is asked for."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -155,6 +156,22 @@ def test_a_watch_that_the_kernel_ends_loses_its_directory(
     news = watcher.read()
     assert news is not None
     assert news.lost == [os.fsencode(tmp_path)]
+
+
+def test_what_the_kernel_had_no_watch_for_is_watched_in_a_later_turn_if_it_has(
+    watcher: Watcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add(kernel: Inotify, path: bytes, mask: int) -> int:
+        raise OSError(errno.ENOSPC, "no space")
+
+    with monkeypatch.context() as lacking:
+        lacking.setattr(Inotify, "add", add)
+        watcher.next_turn()
+        assert not covers(watcher, tmp_path)
+    assert not covers(watcher, tmp_path)
+    watcher.next_turn()
+    assert covers(watcher, tmp_path)
+    assert watcher.count(State.NO_ROOM) == 0
 
 
 def test_beyond_its_limit_what_was_used_least_lately_is_given_up(tmp_path: Path) -> None:
