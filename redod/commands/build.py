@@ -8,7 +8,10 @@ from redod.commands.adopt import adopt
 from redod.commands.context import Attendant, Context
 from redod.commands.display import DISPLAY, switch
 from redod.commands.watch import Watch
+from redod.core.graph import Kind
+from redod.core.paths import join
 from redod.errors import InternalError, RedodError, UsageError
+from redod.files.observe import links_on_the_way
 from redod.session.caller import Caller
 from redod.session.handover import offer_adoption, open_stores
 from redod.session.options import BuildOptions
@@ -64,6 +67,8 @@ def redo_ifchange(context: Context) -> Attendant | None:
 def build(context: Context, names: list[bytes], options: BuildOptions = _DEFAULT, *, force: bool) -> Attendant:
     """Have these names built for the client."""
     targets = context.paths(names)
+    if context.run is not None and not force:
+        targets = _links_to(context, names, targets) + targets
     engine, setting = context.engine, context.setting()
     pool, warning = None, ""
     if context.run is None:
@@ -90,6 +95,22 @@ def build(context: Context, names: list[bytes], options: BuildOptions = _DEFAULT
     else:
         caller.preparing = engine.tasks.start(_open_and_build, context, caller, targets, force)
     return caller
+
+
+def _links_to(context: Context, names: list[bytes], targets: list[bytes]) -> list[bytes]:
+    """The symbolic links on the way to these files: when one leads elsewhere, the same names are other files. A link
+    that is a target itself is not among them: nobody has asked for it.
+    """
+    cwd, graph = context.invocation.cwd, context.engine.graph
+    # Most paths are spelled as they are: then there is none.
+    spelled = [
+        name
+        for name, target in zip(names, targets, strict=True)
+        if b"/" in name and target not in (name, join(cwd, name))
+    ]
+    directories = dict.fromkeys(name.rpartition(b"/")[0] + b"/" for name in spelled)
+    links = dict.fromkeys(link for directory in directories for link in links_on_the_way(directory, cwd))
+    return [link for link in links if (node := graph.find(link)) is None or node.kind is not Kind.TARGET]
 
 
 async def _open_and_build(context: Context, caller: Caller, targets: list[bytes], force: bool) -> None:

@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import MutableMapping, Sequence
 
-from redod.core.paths import show
+from redod.core.paths import directory_of, join, show
 from redod.core.stamps import CERTAIN, DIRECTORY, MISSING, RACY, Stamp, is_racy, is_same_look
 from redod.errors import BadNameError, RedodError
 
@@ -84,6 +84,33 @@ def canonical(path: bytes, cwd: bytes, directories: MutableMapping[bytes, bytes]
     return (b"/" if resolved == b"/" else resolved + b"/") + name
 
 
+def links_on_the_way(directory: bytes, cwd: bytes) -> list[bytes]:
+    """The symbolic links that are followed to get to a directory, in any spelling, each by its canonical path.
+
+    `cwd` is absolute and has none.
+    """
+    here = b"/" if directory.startswith(b"/") else cwd
+    todo = directory.split(b"/")[::-1]
+    found: list[bytes] = []
+    while todo and len(found) < _MOST_LINKS:
+        part = todo.pop()
+        if part in (b"", b"."):
+            continue
+        if part == b"..":
+            here = directory_of(here)
+            continue
+        step = join(here, part)
+        try:
+            leads_to = os.readlink(step)
+        except OSError:
+            here = step
+            continue
+        found.append(step)
+        here = b"/" if leads_to.startswith(b"/") else here
+        todo += leads_to.split(b"/")[::-1]
+    return found
+
+
 def all_canonical(paths: Sequence[bytes], cwd: bytes, directories: MutableMapping[bytes, bytes]) -> list[bytes]:
     """`canonical` for many. Plain names, of which long lists mostly consist, take a fraction of the time together."""
     directory = directories.get(cwd, b"/")
@@ -102,6 +129,8 @@ def _are_plain(names: Sequence[bytes], room: int) -> bool:
 
 _SPECIAL = frozenset((b"", b".", b".."))
 _SLASH = ord("/")
+_MOST_LINKS = 40
+"""After so many the kernel takes a path for a loop (path_resolution(7))."""
 _LONGEST = 4095
 """Bytes of a path that the kernel takes (PATH_MAX). Dofiles are looked for in each directory above a target, so a name
 of 100,000 bytes would keep the server busy for a minute.

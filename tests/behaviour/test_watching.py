@@ -184,6 +184,31 @@ def test_a_link_to_a_directory_that_leads_elsewhere_now_is_a_change_of_the_link(
     assert project.read("all") == "3"
 
 
+def test_a_link_on_the_way_to_a_source_that_leads_elsewhere_now_is_a_change(project: Project) -> None:
+    for name in ("one", "two", "three"):
+        project.write(f"{name}/f", name)
+    (project.path / "first").symlink_to("one")
+    (project.path / "second").symlink_to("first")
+    project.write("all.do", "redo-ifchange second/f; cat second/f\n")
+    project.redo("all")
+    assert project.redo("all") == []
+    for link, leads_to in (("first", "two"), ("second", "three")):
+        (project.path / link).unlink()
+        (project.path / link).symlink_to(leads_to)
+        assert project.redo("all") == ["all"]
+        assert project.read("all") == leads_to
+    assert project.redo("all") == []
+
+
+def test_a_link_that_is_made_is_built_only_if_it_is_asked_for(project: Project) -> None:
+    project.write("one/f", "one")
+    project.write("link.do", "ln -s one $3\n")
+    project.redo("link")
+    project.write("link.do", "exit 1\n")
+    project.write("all.do", "redo-ifchange link/f\n")
+    assert project.redo("all") == ["all"]
+
+
 def test_what_is_written_through_a_target_that_links_to_its_source_is_not_missed(project: Project) -> None:
     project.write("s", "one\n")
     project.write("linked.do", 'redo-ifchange s; ln s "$3"\n')
