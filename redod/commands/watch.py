@@ -100,7 +100,7 @@ class Watch:
         self._lost: set[bytes] = set()
         """Directories in which something has changed, and it is not known what."""
         self._fresh: list[bytes] = []
-        """What had changed during the build before, until the next one."""
+        """What is known to have changed, until the next build begins."""
         self._during: frozenset[bytes] = frozenset()
         """What had changed during the build before and caused this one: a second time in a row it starts none."""
         self._held = 0.0
@@ -177,6 +177,7 @@ class Watch:
             await self._engine.catch_up()
         self._resting = None
         during = self._take_changes(self._inputs.unwatched)
+        self._fresh = []
         again = [path for path in during if path in self._during]
         if again:
             self._say(
@@ -196,7 +197,7 @@ class Watch:
         """What has changed of what news told of, and of `looked_at`, of which none come."""
         heard = self._heard.union(looked_at, self._inputs.within(self._lost))
         self._forget()
-        return self._inputs.changed(heard)
+        return list(dict.fromkeys(self._fresh + self._inputs.changed(heard)))
 
     def _forget(self) -> None:
         self._heard.clear()
@@ -239,8 +240,8 @@ class Watch:
         self._since = 0.0
         busy = self._builder is not None
         # What scripts themselves keep changing counts only when news say that it changed while none of them ran.
-        taken = self._take_changes((set(self._inputs.unwatched) - self._during).union(self._fresh))
-        changed = [path for path in taken if not busy or path not in self._during]
+        self._fresh = self._take_changes(set(self._inputs.unwatched) - self._during)
+        changed = [path for path in self._fresh if not busy or path not in self._during]
         if not changed:
             if not busy:
                 self._inputs.see()

@@ -11,6 +11,7 @@ from redod.core.graph import Graph, Kind, Node
 from redod.core.paths import directory_of, is_below, name_of
 from redod.engine.judging import Judging
 from redod.engine.tasks import SLICE
+from redod.files.observe import ObserveError
 
 
 class Inputs:
@@ -24,6 +25,8 @@ class Inputs:
         """Those that hold them."""
         self.unwatched: list[bytes] = []
         """Those of which no news would come when they were gathered."""
+        self._scripts: set[bytes] = {b""}
+        """Those that were found to have come, though a build may not get to their targets."""
 
     def __contains__(self, node: Node) -> bool:
         return node in self._nodes
@@ -60,19 +63,31 @@ class Inputs:
         return [path for path in paths if self._graph.find(path) in self._nodes or self._may_be_script(path)]
 
     def changed(self, paths: Iterable[bytes]) -> list[bytes]:
-        """What is not as it was when the goals were built: those of these paths, and scripts that would come before
-        theirs. News of the others come from now on, where that is possible.
+        """What is not as the graph had it: those of these paths, and scripts that would come before theirs. Each change
+        is told once. News of what comes later follow, where that is possible.
         """
         found: dict[bytes, None] = {}
         absent: set[bytes] = set()
         for path in paths:
             node = self._graph.find(path)
             if node in self._nodes and node is not None:
-                if name := self._judging.changed(node, absent):
-                    found[name] = None
+                if self._judging.has_changed(node):
+                    found[path] = None
+                elif script := self._new_script(node, absent):
+                    found[script] = None
             elif self._may_be_script(path):
                 found[path] = None
         return list(found)
+
+    def _new_script(self, node: Node, absent: set[bytes]) -> bytes:
+        try:
+            script = self._judging.script_before(node, absent)
+        except ObserveError:
+            return b""
+        if script in self._scripts:
+            return b""
+        self._scripts.add(script)
+        return script
 
     def _may_be_script(self, path: bytes) -> bool:
         """A script that comes before the one that a target has, or the first."""

@@ -58,31 +58,31 @@ class Judging:
             deadline = await self._let_others(deadline)
         return verdicts
 
-    def changed(self, node: Node, absent: set[bytes]) -> bytes:
-        """Look at a file of which nothing may have told: what has changed, it or a script that would come before its
-        own; empty: nothing. Then what happens to it from now on is told, where that is possible. `absent`: scripts that
-        were looked for already; gets more.
+    def has_changed(self, node: Node) -> bool:
+        """Look at a file: whether it is another than the graph had. What happens to it from now on is told, where that
+        is possible.
         """
         epoch, now = self._scheduler.world.next_epoch(), time.time_ns()
         try:
             (stamp,), watched = self._looking.look([node.path], now)
-            differs = difference if node.kind is Kind.TARGET else source_difference
-            if differs(node.stamp or MISSING, stamp):
-                return node.path
-            if node.stamp is not None:
-                settle(self._scheduler.graph, node, stamp, Moment(epoch, now, watched))
-            return self._script_before(node, now, absent)
         except ObserveError:
-            return node.path
+            return True
+        differs = difference if node.kind is Kind.TARGET else source_difference
+        has_changed = bool(differs(node.stamp or MISSING, stamp))
+        if settle(self._scheduler.graph, node, stamp, Moment(epoch, now, watched)):
+            self._stores.record(node)
+        return has_changed
 
-    def _script_before(self, node: Node, now: int, absent: set[bytes]) -> bytes:
-        """A script that a target does not have yet, or one that comes before its own, if that may have come unheard."""
+    def script_before(self, node: Node, absent: set[bytes]) -> bytes:
+        """The script that a target does not have yet, or that comes before its own, if one may have come unheard; else
+        empty. `absent`: names that were looked for already; gets more. Raises ObserveError.
+        """
         if node.doubts is not None or (node.kind is not Kind.TARGET and not must_be_made(node)):
             return b""
         own = b"" if node.dofile is None else node.dofile.path
         before = takewhile(own.__ne__, (candidate.path for candidate in candidates(node.path)))
         names = [name for name in before if name not in absent]
-        stamps, _ = self._looking.look(names, now, until_file=True)
+        stamps, _ = self._looking.look(names, time.time_ns(), until_file=True)
         if stamps and stamps[-1].leads_to_file:
             return names[len(stamps) - 1]
         absent.update(names)

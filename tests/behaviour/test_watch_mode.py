@@ -120,6 +120,19 @@ def test_it_survives_failures_and_goes_on_when_they_are_mended(tree: Project, wa
     assert tree.read("a.o") == "right\n"
 
 
+def test_what_a_build_that_fails_does_not_get_to_starts_one_build(tree: Project, watch: Start) -> None:
+    tree.write("all.do", "redo-ifchange a.o; redo-ifchange b.o\n")
+    tree.redo("all")
+    tree.write("a.o.do", "redo-ifchange a.c; exit 1\n")
+    watcher = watch()
+    watcher.cycle(FAILED)
+    tree.write("b.c", "new\n")
+    lines = watcher.cycle(FAILED)
+    assert lines[0] == "redo: b.c changed"
+    assert jobs(lines).count("redo  all") == 1
+    assert not any("changed during this build" in line for line in lines)
+
+
 def test_a_missing_source_and_a_new_script_are_noticed(tree: Project, watch: Start) -> None:
     (tree.path / "b.c").unlink()
     watcher = watch()
