@@ -11,6 +11,7 @@ from redod.files.observe import (
     ObserveError,
     all_canonical,
     canonical,
+    links_on_the_way,
     observe,
     observe_source,
 )
@@ -167,3 +168,24 @@ def test_of_many_names_each_is_what_it_is_alone(place: bytes, odd: bytes) -> Non
 
     for names in ([odd], [b"f", odd], [odd, b"f"], [b"f", b"g"], [b"f"], []):
         assert attempt(names, alone=False) == attempt(names, alone=True)
+
+
+def test_the_links_on_the_way_to_a_directory_are_all_that_are_followed(place: bytes) -> None:
+    os.makedirs(place + b"/real/sub")
+    os.symlink(b"real", place + b"/one")
+    os.symlink(place + b"/one/sub", place + b"/two")
+    for directory, links in (
+        (b"real/sub", []),
+        (b"./real/../one/", [b"/one"]),
+        (b"one/../one/sub", [b"/one", b"/one"]),
+        (b"two", [b"/two", b"/one"]),
+        (place + b"/two/..", [b"/two", b"/one"]),
+        (b"missing/two", []),
+    ):
+        assert links_on_the_way(directory, place) == [place + link for link in links]
+
+
+def test_links_that_lead_to_each_other_come_to_an_end(place: bytes) -> None:
+    os.symlink(b"b", place + b"/a")
+    os.symlink(b"a", place + b"/b")
+    assert set(links_on_the_way(b"a", place)) == {place + b"/a", place + b"/b"}
