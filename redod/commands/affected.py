@@ -21,6 +21,9 @@ def redo_affected(context: Context) -> Attendant | None:
     if not names:
         raise UsageError("needs a file; see redo-affected --help")
     chosen = {option.lstrip("-")[0] for option, _ in found}
+    if "b" in chosen:
+        # Hooks name whatever was saved, also files on which nothing can depend.
+        names = [name for name in names if b"\n" not in name] or names
     paths = context.paths(names)
     if "b" in chosen:
         if context.run is not None:

@@ -101,6 +101,13 @@ def test_a_file_is_saved_under_all_its_names(tree: Project) -> None:
     assert save(tree, "link.c", "through the link\n") == ["a.o", "link.o"]
 
 
+def test_a_name_that_nothing_can_depend_on_keeps_no_other_from_being_built(tree: Project) -> None:
+    tree.redo("one")
+    tree.write("a.c", "new\n")
+    result = tree.run("redo-affected", "--build", "odd\nname", "a.c", check=True)
+    assert sorted(tree.jobs(result)) == ["a.o", "one"]
+
+
 def test_in_a_script_it_is_refused(tree: Project) -> None:
     tree.write("x.do", "redo-affected --build a.c\n")
     result = tree.run("redo", "x")
