@@ -105,7 +105,7 @@ class Watching:
         line = f"{watcher.watched} directories"
         if (lacking := watcher.count(State.NO_ROOM)) > 0:
             line += f"; {lacking} more cannot be: raise {self._remedy}"
-        if (unseen := watcher.count(State.UNSEEN)) > 0:
+        if (unseen := watcher.unseen) > 0:
             line += f"; {unseen} are of a kind that cannot be (remote, overlay, FUSE, not readable)"
         return line + ("; what is there is looked at in each check" if lacking or unseen else "")
 

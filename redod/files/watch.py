@@ -62,7 +62,7 @@ class News(NamedTuple):
 
 
 class _Place:
-    __slots__ = ("above", "below", "is_full", "is_local", "path", "state", "used", "watch")
+    __slots__ = ("above", "below", "is_asked", "is_full", "is_local", "path", "state", "used", "watch")
 
     def __init__(self, path: bytes, above: "_Place | None") -> None:
         self.path = path
@@ -71,6 +71,8 @@ class _Place:
         self.state = State.UNSEEN
         self.watch = -1
         self.is_local = False
+        self.is_asked = False
+        """Somebody wants to know of its files, not only whether it stays where it is."""
         self.is_full = False
         """Watched for its files, not only on behalf of places below."""
         self.used = 0
@@ -104,6 +106,14 @@ class Watcher:
     def count(self, state: State) -> int:
         return sum(place.state is state for place in self._places.values())
 
+    @property
+    def unseen(self) -> int:
+        """How many directories somebody wants to know of and that are of a kind of which not all is told."""
+        return sum(
+            place.is_asked and (place.state is State.UNSEEN or (place.state is State.WATCHED and not place.is_local))
+            for place in self._places.values()
+        )
+
     def next_turn(self) -> None:
         """Another session begins: what none has looked at lately is given up first."""
         self._turn += 1
@@ -121,6 +131,7 @@ class Watcher:
         if place is None or (place.state is State.NO_ROOM and (self._has_room() or self._evicted < self._turn)):
             place = self._enter(directory)
         place.used = self._turn
+        place.is_asked = True
         if place.state is State.WATCHED:
             return place.is_full or (place.is_local and self._fill(place))
         while place.state is State.ABSENT and place.above is not None:

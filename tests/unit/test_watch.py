@@ -192,6 +192,15 @@ def test_beyond_its_limit_what_was_used_least_lately_is_given_up(tmp_path: Path)
     watcher.close()
 
 
+def test_directories_of_an_overlay_are_told_of_as_not_covered(
+    watcher: Watcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Inotify, "file_system", lambda kernel, path: 0x794C7630)
+    assert not covers(watcher, tmp_path)
+    assert watcher.unseen == 1
+    assert watcher.watched == len(tmp_path.parts)
+
+
 def test_without_any_room_nothing_is_covered(tmp_path: Path) -> None:
     watcher = Watcher(0)
     assert not covers(watcher, tmp_path)
