@@ -9,6 +9,7 @@ import asyncio
 import os
 import select
 import signal
+import time
 from asyncio import TimerHandle
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -27,6 +28,8 @@ LONGEST_BURST = 0.5
 """Seconds after which it is over in any case."""
 _POLL = 1.0
 """Seconds between two looks at files of which no news come."""
+_REST = 10
+"""So many times as long as a look takes is the time to the next one at least: others use the server, too."""
 _HELD = 0.05
 """Seconds between two looks whether what holds a build up (git at work) is over."""
 _PATIENCE = 2.0
@@ -103,6 +106,8 @@ class Watch:
         """What is known to have changed, until the next build begins."""
         self._during: frozenset[bytes] = frozenset()
         """What had changed during the build before and caused this one: a second time in a row it starts none."""
+        self._looked = 0.0
+        """Seconds that the last look took."""
         self._held = 0.0
         """Since when, by the loop's clock, something holds the next build up; 0: nothing does."""
         self._is_told = False
@@ -197,7 +202,10 @@ class Watch:
         """What has changed of what news told of, and of `looked_at`, of which none come."""
         heard = self._heard.union(looked_at, self._inputs.within(self._lost))
         self._forget()
-        return list(dict.fromkeys(self._fresh + self._inputs.changed(heard)))
+        began = time.monotonic()
+        changed = self._inputs.changed(heard)
+        self._looked = time.monotonic() - began
+        return list(dict.fromkeys(self._fresh + changed))
 
     def _forget(self) -> None:
         self._heard.clear()
@@ -255,7 +263,7 @@ class Watch:
     def _poll_later(self) -> None:
         """Where no news come from, look."""
         if self._inputs.unwatched:
-            self._timer = self._engine.loop.call_later(_POLL, self._settled)
+            self._timer = self._engine.loop.call_later(max(_POLL, _REST * self._looked), self._settled)
 
     def _is_held_up(self) -> bool:
         """Whether something is to be over first. The user is told if that takes long: nothing else tells why no build
