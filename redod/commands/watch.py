@@ -173,6 +173,7 @@ class Watch:
             self.gone()
             self._context.link.die(number)
             return
+        self._stop_timer()
         self._resting = self._engine.tasks.start(self._rest, status)
 
     async def _rest(self, status: int) -> None:
@@ -286,10 +287,9 @@ class Watch:
         if not os.path.isdir(cwd):
             return f"waits for {show(cwd)}, which does not exist any more"
         places = self._engine.goals.workspaces(self._goals).union(directory_of(node.path) for node in self._goals)
-        lock = next(filter(None, map(lock_around, places)), b"")
-        return (
-            f"waits for the end of what holds {show(relative(lock, cwd))}; if nothing does, remove it" if lock else ""
-        )
+        for lock in filter(None, map(lock_around, places)):
+            return f"waits for the end of what holds {show(relative(lock, cwd))}; if nothing does, remove it"
+        return ""
 
     def _start(self, changed: Collection[bytes], what: str = "changed") -> None:
         if self._is_unread():
