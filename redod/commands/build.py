@@ -102,13 +102,14 @@ def _links_to(context: Context, names: list[bytes], targets: list[bytes]) -> lis
     that is a target itself is not among them: nobody has asked for it.
     """
     cwd, graph = context.invocation.cwd, context.engine.graph
-    # Most paths are spelled as they are: then there is none.
-    spelled = [
-        name
+    directories = {
+        name.rpartition(b"/")[0] + b"/": None
         for name, target in zip(names, targets, strict=True)
         if b"/" in name and target not in (name, join(cwd, name))
-    ]
-    directories = dict.fromkeys(name.rpartition(b"/")[0] + b"/" for name in spelled)
+    }
+    if not directories:
+        # As it nearly always is: paths are spelled as they are.
+        return []
     links = dict.fromkeys(link for directory in directories for link in links_on_the_way(directory, cwd))
     return [link for link in links if (node := graph.find(link)) is None or node.kind is not Kind.TARGET]
 
