@@ -141,12 +141,18 @@ def test_the_problem_matcher_of_vs_code_understands_what_compilers_print() -> No
     build = next(task for task in tasks if "redo-affected" in task["command"])
     assert build["args"] == ["--build", "--quiet", "--", "${file}"]
     pattern = build["problemMatcher"]["pattern"]
-    found = re.match(pattern["regexp"], "src/a.c:12:3: error: something is wrong")
-    assert found is not None
-    parts = {name: found[number] for name, number in pattern.items() if name != "regexp"}
-    assert parts == {
-        "file": "src/a.c", "line": "12", "column": "3", "severity": "error", "message": "something is wrong"
-    }  # fmt: skip
+    for line, parts in (
+        ("src/a.c:12:3: error: something is wrong", ("src/a.c", "12", "3", "error", "something is wrong")),
+        ("a b.c:12: note: here", ("a b.c", "12", None, "note", "here")),
+        ("a.c:1:10: fatal error: x.h: No such file", ("a.c", "1", "10", "fatal error", "x.h: No such file")),
+        ("a.py:7: wrong: 3", ("a.py", "7", None, None, "wrong: 3")),
+        ("In file included from a.c:1:", None),
+        ("                 from a.c:2:", None),
+        ("12:30:45 begins", None),
+    ):
+        found = re.match(pattern["regexp"], line)
+        fields = ("file", "line", "column", "severity", "message")
+        assert (found and tuple(found[pattern[field]] for field in fields)) == parts
     keys = json.loads((EDITORS / "vscode/keybindings.json").read_text())
     assert keys[0]["args"]["commands"][1]["args"] == build["label"]
 
