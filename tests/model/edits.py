@@ -20,7 +20,7 @@ if [ -e "$name" ]; then redo-ifchange "$name"; cat "$name"; else redo-ifcreate "
 OWN = b"redo-ifchange default.out.do\nset -- $1 ${1%.out}\n. ./default.out.do | sed 's/^/own /'\n"
 OTHERS = {
     "conf.out.do": b"set -- $1 conf\n. ./absent.sh",
-    "link.out.do": b"redo-ifchange ../link ../link/0; cat ../link/0\n",
+    "link.out.do": b"redo-ifchange ../link/0; cat ../link/0\n",
     "file.out.do": b"redo-ifchange ../file; cat ../file\n",
 }
 
