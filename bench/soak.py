@@ -8,6 +8,7 @@ of the second quarter with those of the last one; the first one warms up.
 import json
 import os
 import random
+import select
 import shutil
 import signal
 import socket
@@ -113,15 +114,14 @@ class Users:
         watch = self._start("redo", "--watch", "2.o", out=subprocess.PIPE)
         assert watch.stderr is not None
         self._edit(2)
-        watch.stderr.read(1)
+        assert select.select([watch.stderr], [], [], _PATIENCE)[0], "redo --watch says nothing"
         watch.terminate()
         watch.communicate(timeout=_PATIENCE)
 
     def subscribe(self) -> None:
         events = self._start("redod", "subscribe", out=subprocess.PIPE)
-        assert events.stdout is not None
-        self._run("redo", "3.o")
-        events.stdout.read(1)
+        while not select.select([events.stdout], [], [], 0)[0]:
+            self._run("redo", "3.o")
         events.kill()
         events.communicate(timeout=_PATIENCE)
 
