@@ -120,6 +120,7 @@ class Users:
 
     def subscribe(self) -> None:
         events = self._start("redod", "subscribe", out=subprocess.PIPE)
+        assert events.stdout is not None
         while not select.select([events.stdout], [], [], 0)[0]:
             self._run("redo", "3.o")
         events.kill()
