@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from tests.behaviour.events import Fifo
-from tests.behaviour.project import CLIENTS, Project, make_install
+from tests.behaviour.project import CLIENTS, PATIENT, Project, make_install, make_patient
 
 
 @pytest.fixture(scope="session")
 def installs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The bin directory of an install by client."""
+    """The bin directory of an install by client, and of the patient one."""
     directory = tmp_path_factory.mktemp("installs")
-    return {client: make_install(directory / client, client) for client in CLIENTS}
+    made = {client: make_install(directory / client, client) for client in CLIENTS}
+    return {**made, PATIENT: make_patient(directory / PATIENT, made[CLIENTS[0]])}
 
 
 @pytest.fixture(params=CLIENTS)

@@ -10,9 +10,10 @@ import select
 import shutil
 import signal
 import site
+import stat
 import subprocess
 import venv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,11 +87,17 @@ class Project:
         return [os.fsdecode(name) for _, name in _STARTED.findall(result.stderr) if not _ENDED.search(name)]
 
     def write(self, name: str, text: str | bytes) -> Path:
-        """Write a file of the project; its directories are made."""
+        """Write a file of the project; its directories are made. One that was there can be told from what it was."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        change(path, lambda: path.write_bytes(text.encode() if isinstance(text, str) else text))
         return path
+
+    def replace(self, name: str, text: str) -> None:
+        """Write a file of the project in one step: who looks at any time sees all of it or nothing."""
+        new = self.runtime / "new"
+        new.write_text(text)
+        new.rename(self.path / name)
 
     def read(self, name: str) -> str:
         return (self.path / name).read_text()
@@ -112,6 +119,27 @@ class Project:
         self.run("redod", "stop")
 
 
+def change(path: Path, act: Callable[[], object]) -> None:
+    """Change a file so that its stamp is another one. The clock of files may stand still for 10 ms: what is changed
+    twice in that time is changed once more when it has moved on.
+    """
+    before = _stamp(path)
+    act()
+    while before is not None and _stamp(path) == before:
+        act()
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """None where there is no regular file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
 def opened_by(pid: int) -> list[str]:
     """What the descriptors of a process lead to. Some may be gone by the time they are looked at."""
     found = []
@@ -130,8 +158,7 @@ def wait_for_end(pidfd: int) -> None:
 def make_install(directory: Path, client: str) -> Path:
     """A virtual environment with `client` (native or python) under every command name; returns its bin directory."""
     venv.EnvBuilder(symlinks=True, with_pip=False).create(directory)
-    packages = next((directory / "lib").glob("python3*")) / "site-packages"
-    (packages / "checkout.pth").write_text("\n".join([str(CHECKOUT), *site.getsitepackages()]) + "\n")
+    (_packages(directory) / "checkout.pth").write_text("\n".join([str(CHECKOUT), *site.getsitepackages()]) + "\n")
     bindir = directory / "bin"
     if client == "native":
         compile_client(bindir / "redo")
@@ -143,6 +170,27 @@ def make_install(directory: Path, client: str) -> Path:
     if client == "native" and HAS_QUICK:
         compile_quick(bindir / "redo-ifchange")
     return bindir
+
+
+PATIENT = "patient"
+"""The install whose server does not lose patience, by its name."""
+
+
+def make_patient(directory: Path, bindir: Path) -> Path:
+    """A copy of the install, with such a server; returns its bin directory."""
+    shutil.copytree(bindir.parent, directory, symlinks=True)
+    load(directory / "bin", "tests.behaviour.patient")
+    return directory / "bin"
+
+
+def load(bindir: Path, module: str) -> None:
+    """Have the servers of an install import a module of the tests first."""
+    # After the file that puts this checkout on the path: they are read in the order of their names.
+    (_packages(bindir.parent) / "module.pth").write_text(f"import {module}\n")
+
+
+def _packages(directory: Path) -> Path:
+    return next((directory / "lib").glob("python3*")) / "site-packages"
 
 
 CLIENTS = ["native", "python"] if COMPILER else ["python"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.behaviour.events import Fifo
-from tests.behaviour.project import CLIENTS, Project, make_install
+from tests.behaviour.project import CLIENTS, Project, make_install, make_patient
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +18,14 @@ def bindir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(tmp_path: Path, bindir: Path) -> Iterator[Project]:
     """An empty project with a server of its own."""
     made = Project(tmp_path / "project", bindir, tmp_path / "runtime")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def patient(project: Project, tmp_path: Path) -> Iterator[Project]:
+    """The same project, with a server that does not lose patience."""
+    made = Project(project.path, make_patient(tmp_path / "install", project.bindir), tmp_path / "patient")
     yield made
     made.close()
 

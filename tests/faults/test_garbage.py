@@ -10,17 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests.behaviour.events import Fifo, expect, finish
-from tests.behaviour.project import CLIENTS, Project, make_install
+from tests.behaviour.project import CLIENTS, Project, load, make_install
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
     """With a server that counts its garbage."""
     bindir = make_install(tmp_path / "install", CLIENTS[0])
-    packages = next((bindir.parent / "lib").glob("python3*")) / "site-packages"
-    (packages / "garbage.pth").write_text("import tests.faults.garbage\n")
-    # Behind the file that puts this checkout on the path.
-    (packages / "checkout.pth").rename(packages / "a.pth")
+    load(bindir, "tests.faults.garbage")
     made = Project(tmp_path / "project", bindir, tmp_path / "runtime")
     yield made
     made.close()

@@ -4,14 +4,14 @@ import os
 
 import pytest
 
-from tests.behaviour.project import Project
+from tests.behaviour.project import Project, change
 
 
 def edit_keeping_the_time(project: Project, name: str, text: str) -> None:
     """Write other text and put back the modification time."""
     path = project.path / name
     before = path.stat()
-    path.write_text(text)
+    project.write(name, text)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
@@ -82,7 +82,7 @@ def test_a_source_that_was_replaced_by_a_rename_is_a_change(copy: Project) -> No
 
 
 def test_a_touched_source_is_a_change(copy: Project) -> None:
-    os.utime(copy.path / "y")
+    change(copy.path / "y", lambda: os.utime(copy.path / "y"))
     assert copy.redo("x") == ["x"]
 
 

@@ -43,7 +43,7 @@ def test_a_dofile_and_a_dependency_may_have_a_name_with(native_project: Project,
     Path(os.fsdecode(base + dofile)).write_text('redo-ifchange "./$1.in"; cat "./$1.in"')
     Path(os.fsdecode(base + source)).write_text("one")
     native_project.run("redo", name, check=True)
-    Path(os.fsdecode(base + source)).write_text("two")
+    native_project.write(os.fsdecode(source), "two")
     native_project.run("redo-ifchange", name, check=True)
     assert Path(os.fsdecode(base + name)).read_text() == "two"
 
