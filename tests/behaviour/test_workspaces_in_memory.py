@@ -138,7 +138,7 @@ def test_what_somebody_watches_stays_in_memory_with_what_it_needs(hasty: Project
     hasty.write("other/t.do", ":\n")
     hasty.redo("other/t")
     at_rest(hasty, "app", "lib")
-    hasty.write("lib/s", "two")
+    hasty.replace("lib/s", "two")
     expect(watcher, b"done; waiting for a change")
     assert hasty.read("app/prog") == "two"
     watcher.terminate()
