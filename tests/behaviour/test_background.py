@@ -2,12 +2,13 @@
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.behaviour.events import Fifo, Watched, expect, finish, status_of
-from tests.behaviour.project import CLIENTS, Project
+from tests.behaviour.project import CLIENTS, PATIENT, Project
 from tests.behaviour.test_holders import LAST, NOTICE
 
 SERVER = "sh -c 'echo $$ >pids; read x <go; echo late; echo late >&2; echo $? >pids; exec sleep 1000'"
@@ -15,9 +16,9 @@ SERVER = "sh -c 'echo $$ >pids; read x <go; echo late; echo late >&2; echo $? >p
 
 
 @pytest.fixture
-def bindir(installs: dict[str, Path]) -> Path:
+def bindir(request: pytest.FixtureRequest, installs: dict[str, Path]) -> Path:
     """The client has no part in this."""
-    return installs[CLIENTS[0]]
+    return installs[getattr(request, "param", CLIENTS[0])]
 
 
 def end(process: Watched) -> None:
@@ -54,33 +55,41 @@ def test_a_released_holder_cannot_change_what_the_script_wrote_to_its_temporary(
 
 
 def test_kill_ends_what_the_script_left_and_then_the_target(project: Project, pids: Fifo, go: Fifo) -> None:
-    project.write("x.do", "sleep 1000 & echo $! >pids; sleep 2000 & echo $! >pids; echo x; read x <go\n")
+    holder = "sh -c 'echo $$ >pids; read x <never'"
+    project.write("x.do", f"{holder} one & read x <go; {holder} two & read x <go; echo x\n")
+    os.mkfifo(project.path / "never")
     client = project.start("redo", "--background=kill", "x")
-    holders = [pids.receive_process(), pids.receive_process()]
-    go.send()
+    holders = []
+    for _ in range(2):
+        holders.append(pids.receive_process())
+        go.send()
     _, err = finish(client)
     assert not [holder for holder in holders if holder.is_alive]
     lines = err.decode().splitlines()
     assert lines[:2] == ["redo  x", "x: its script has ended, so what it started and left behind is being ended:"]
     shown = [line for line in lines[2:] for holder in holders if line.startswith(f"    pid {holder.pid}, ")]
-    assert [line.rpartition(" old: ")[2] for line in shown] == ["sleep 1000", "sleep 2000"]
+    assert sorted(line.rpartition(" ")[2] for line in shown) == ["one", "two"]
+    assert all(" old: sh -c echo $$ >pids; read x <never " in line for line in shown)
     assert project.read("x") == "x\n"
 
 
-def test_kill_waits_for_what_ends_with_care_and_forces_what_does_not(project: Project, pids: Fifo, go: Fifo) -> None:
-    careful = "trap 'echo saved >saved; exit' TERM; echo $$ >pids; while :; do read x <never; done"
-    stubborn = "trap '' TERM; echo $$ >pids; while :; do read x <never; done"
+CAREFUL = pytest.param(PATIENT, "trap 'echo saved >saved; exit' TERM", ["saved"], id="with care")
+STUBBORN = pytest.param(CLIENTS[0], "trap '' TERM", [], id="not at all")
+
+
+@pytest.mark.parametrize(("bindir", "trap", "made"), [CAREFUL, STUBBORN], indirect=["bindir"])
+def test_kill_waits_for_what_ends_with_care_and_forces_what_does_not(
+    project: Project, pids: Fifo, go: Fifo, trap: str, made: list[str]
+) -> None:
     os.mkfifo(project.path / "never")
-    project.write(
-        "x.do", f"( {careful} ) & ( {stubborn} ) & echo x; read y <go\n".replace("$$", "$(exec sh -c 'echo $PPID')")
-    )
+    pid = "$(exec sh -c 'echo $PPID')"
+    project.write("x.do", f"( {trap}; echo {pid} >pids; while :; do read x <never; done ) & echo x; read y <go\n")
     client = project.start("redo", "--background=kill", "x")
-    holders = [pids.receive_process(), pids.receive_process()]
+    holder = pids.receive_process()
     go.send()
     finish(client)
-    for holder in holders:
-        holder.wait_end()
-    assert project.read("saved") == "saved\n"
+    holder.wait_end()
+    assert [path.name for path in project.path.glob("saved")] == made
     assert project.read("x") == "x\n"
 
 
@@ -139,13 +148,17 @@ def test_a_job_that_takes_too_long_is_ended_and_fails(project: Project, pids: Fi
     project.write("x.do", "echo old\n")
     project.redo("x")
     project.write("x.do", "( echo $(exec sh -c 'echo $PPID') >pids; exec sleep 1000 ) & echo $$ >pids; read x <go\n")
-    client = project.start("redo", "--timeout", "2", "x")
-    processes = [pids.receive_process(), pids.receive_process()]
-    _, err = finish(client, status=1)
-    assert err == (b"redo  x\nredo: x: it took longer than 2 s and was ended (--timeout)\nredo  x (exit 1)\n")
-    for process in processes:
-        process.wait_end()
+    result = project.run("redo", "--timeout", "2", "x")
+    assert result.stderr == b"redo  x\nredo: x: it took longer than 2 s and was ended (--timeout)\nredo  x (exit 1)\n"
+    assert_that_they_have_ended(pids)
     assert project.read("x") == "old\n"
+
+
+def assert_that_they_have_ended(pids: Fifo) -> None:
+    """Those that have told their pids; a slow one was ended before it could."""
+    for line in pids.waiting():
+        with suppress(ProcessLookupError):
+            Watched(int(line)).wait_end()
 
 
 def test_a_script_that_waits_for_others_does_not_use_up_its_time(project: Project, pids: Fifo) -> None:
@@ -160,11 +173,9 @@ def test_a_script_that_waits_for_others_does_not_use_up_its_time(project: Projec
 
 def test_a_holder_uses_up_the_time_of_its_target(project: Project, pids: Fifo) -> None:
     project.write("x.do", "sleep 1000 & echo $! >pids\n")
-    client = project.start("redo", "--timeout=2", "x")
-    holder = pids.receive_process()
-    _, err = finish(client, status=1)
-    holder.wait_end()
-    assert err.endswith(b"redo: x: it took longer than 2 s and was ended (--timeout)\nredo  x (exit 1)\n")
+    result = project.run("redo", "--timeout=2", "x")
+    assert result.stderr.endswith(b"redo: x: it took longer than 2 s and was ended (--timeout)\nredo  x (exit 1)\n")
+    assert_that_they_have_ended(pids)
 
 
 def test_a_target_that_is_done_in_time_is_not_touched(project: Project) -> None:
@@ -180,8 +191,9 @@ def test_a_time_limit_must_be_a_number_above_zero(project: Project, value: str) 
     assert result.stderr.startswith(b"redo: option timeout: Input should be ")
 
 
-def test_status_shows_who_holds_a_target(project: Project, pids: Fifo) -> None:
-    project.write("x.do", "sleep 1000 & echo $! >pids; exit 3\n")
+def test_status_shows_who_holds_a_target(project: Project, pids: Fifo, go: Fifo) -> None:
+    os.mkfifo(project.path / "up")
+    project.write("x.do", "sh -c 'echo >up; read x <go' & echo $! >pids; read up <up; exit 3\n")
     client = project.start("redo", "x")
     holder = pids.receive_process()
     expect(client, LAST)
@@ -189,7 +201,8 @@ def test_status_shows_who_holds_a_target(project: Project, pids: Fifo) -> None:
     assert job["exit_status"] == 3
     assert job["held"] > 0.9
     (shown,) = job["holders"]
-    assert (shown["pid"], shown["command"], shown["user"], shown["is_certain"]) == (holder.pid, "sleep 1000", "", True)
+    assert (shown["pid"], shown["user"], shown["is_certain"]) == (holder.pid, "", True)
+    assert shown["command"] == "sh -c echo >up; read x <go"
     text = project.run("redod", "status", check=True).stdout.decode()
     assert f"\n  held by  pid {holder.pid}, " in text
     end(holder)

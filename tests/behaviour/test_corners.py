@@ -4,13 +4,18 @@ import json
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import pytest
 
 from tests.behaviour.events import Fifo, finish
-from tests.behaviour.project import CLIENTS, Project, opened_by
+from tests.behaviour.project import CLIENTS, PATIENT, Project, opened_by
 
-pytestmark = pytest.mark.parametrize("bindir", CLIENTS[:1], indirect=True)
+
+@pytest.fixture
+def bindir(request: pytest.FixtureRequest, installs: dict[str, Path]) -> Path:
+    """The client has no part in this."""
+    return installs[getattr(request, "param", CLIENTS[0])]
 
 
 def test_a_workspace_that_was_deleted_is_let_go_by_the_next_session(project: Project) -> None:
@@ -33,6 +38,7 @@ def test_a_workspace_that_is_moved_by_its_own_script_is_an_error_and_no_deadlock
     assert b"this very build uses it" in result.stderr
 
 
+@pytest.mark.parametrize("bindir", [PATIENT], indirect=True)
 def test_what_a_script_asks_for_while_it_is_being_ended_is_not_built(project: Project) -> None:
     up, answer = Fifo(project.path / "up"), Fifo(project.path / "answer")
     project.write("z.do", "echo built >&2; echo z")

@@ -1,6 +1,7 @@
 """Events for programs: `redo --events=json` and `redod subscribe`, as docs/events.md promises."""
 
 import json
+import os
 import re
 import select
 import signal
@@ -95,10 +96,11 @@ def test_a_failure_and_a_cancelled_build_tell_their_status(project: Project, pid
 
 def test_holders_and_services_are_told(project: Project, pids: Fifo, go: Fifo) -> None:
     with subscriber(project) as lines:
-        project.write("held.do", "sh -c 'read x <go' &\n")
+        os.mkfifo(project.path / "up")
+        project.write("held.do", "sh -c 'echo >up; read x <go' & read up <up\n")
         client = project.start("redo", "held")
         held = lines.until("held")
-        assert held["holders"][0]["command"] == "sh -c read x <go"
+        assert held["holders"][0]["command"] == "sh -c echo >up; read x <go"
         go.send()
         finish(client)
         project.write("serve.do", "redo-service sh -c 'echo $$ >pids; exec sleep 1000'\n")

@@ -8,28 +8,38 @@ from pathlib import Path
 import pytest
 
 from tests.behaviour.events import Fifo, count, expect, finish, status_of
-from tests.behaviour.project import CHECKOUT, CLIENTS, Project
+from tests.behaviour.project import CHECKOUT, CLIENTS, PATIENT, Project
 
 DETACHED = "bash -c 'for f in /proc/self/fd/*; do f=${f##*/}; (( f > 2 )) && exec {f}>&-; done; exec COMMAND' &"
 """What works as well as redo-detach; dash cannot name descriptors above 9."""
 LAST = b"redo-service COMMAND\n"
 """How the notice ends."""
 NOTICE = b"what it started still holds the target open"
+UP = "echo >up; "
+AWAIT = "read up <up; "
+"""In a background process, and in the script after it: the script does not end before the other is what it is to be."""
 
 
 @pytest.fixture
-def bindir(installs: dict[str, Path]) -> Path:
+def bindir(request: pytest.FixtureRequest, installs: dict[str, Path]) -> Path:
     """The client has no part in this."""
-    return installs[CLIENTS[0]]
+    return installs[getattr(request, "param", CLIENTS[0])]
 
 
+@pytest.fixture
+def up(project: Project) -> None:
+    """What `UP` and `AWAIT` use."""
+    os.mkfifo(project.path / "up")
+
+
+@pytest.mark.usefixtures("up")
 def test_the_user_reads_once_who_holds_a_target_and_what_to_do(project: Project, pids: Fifo, go: Fifo) -> None:
-    project.write("x.do", "sh -c 'read x <go' holder & echo $! >pids; echo x\n")
+    project.write("x.do", f"sh -c '{UP}read x <go' holder & echo $! >pids; {AWAIT}echo x\n")
     client = project.start("redo", "x")
     holder = pids.receive_process()
     seen = expect(client, LAST)
     assert NOTICE in seen
-    assert re.search(rb"\n    pid %d, \d+ s old: sh -c read x <go holder\n" % holder.pid, seen)
+    assert re.search(rb"\n    pid %d, \d+ s old: sh -c echo >up; read x <go holder\n" % holder.pid, seen)
     assert b"kill %d" % holder.pid in seen
     assert b"Ctrl-C" in seen
     assert client.poll() is None
@@ -78,14 +88,14 @@ def test_a_pipe_from_redo_ends_with_redo_although_a_detached_process_lives_on(
     service.kill()
 
 
+@pytest.mark.usefixtures("up")
 def test_a_process_that_kept_only_the_standard_descriptors_holds_nothing(
     project: Project, pids: Fifo, go: Fifo
 ) -> None:
     """It is not what keeps the target, so no notice names it."""
     close = "for f in /proc/self/fd/*; do f=${f##*/}; (( f > 2 )) && exec {f}>&-; done"
-    project.write(
-        "x.do", f"bash -c 'echo $$ >pids; {close}; read x <go' & sh -c 'echo $$ >pids; read x <go' & echo x\n"
-    )
+    bash, sh = f"echo $$ >pids; {close}; {UP}read x <go", f"echo $$ >pids; {UP}read x <go"
+    project.write("x.do", f"bash -c '{bash}' & {AWAIT}sh -c '{sh}' & {AWAIT}echo x\n")
     client = project.start("redo", "x")
     first, second = pids.receive_process(), pids.receive_process()
     seen = expect(client, LAST)
@@ -97,24 +107,25 @@ def test_a_process_that_kept_only_the_standard_descriptors_holds_nothing(
     finish(client)
 
 
+@pytest.mark.usefixtures("up")
 def test_several_holders_are_all_named_those_too_that_have_nothing_in_common_with_the_script(
-    project: Project, pids: Fifo
+    project: Project, pids: Fifo, go: Fifo
 ) -> None:
     daemon = (
-        "import os, time\nif os.fork() == 0:\n os.setsid()\n if os.fork() == 0:\n"
+        "import os\nif os.fork() == 0:\n os.setsid()\n if os.fork() == 0:\n"
         "  print(os.getpid(), file=open('pids', 'w'))\n"
         "  for n in 0, 1, 2: os.dup2(os.open('/dev/null', 2), n)\n"
-        "  os.execve('/bin/sleep', ['sleep', '1000'], {})\n os._exit(0)"
+        f"  os.execve('/bin/sh', ['sh', '-c', '{UP}read x <go', 'daemon'], {{}})\n os._exit(0)"
     )
     project.write("daemon.py", daemon)
-    project.write("x.do", "python3 daemon.py; sleep 2000 & echo $! >pids\n")
+    project.write("x.do", f"python3 daemon.py; {AWAIT}sh -c '{UP}read x <go' child & echo $! >pids; {AWAIT}\n")
     client = project.start("redo", "x")
     holders = [pids.receive_process(), pids.receive_process()]
     seen = expect(client, LAST)
     for holder in holders:
         assert b"\n    pid %d, " % holder.pid in seen
-    assert b"sleep 1000\n" in seen
-    assert b"sleep 2000\n" in seen
+    assert b"read x <go daemon\n" in seen
+    assert b"read x <go child\n" in seen
     for holder in holders:
         holder.kill()
     finish(client)
@@ -141,13 +152,25 @@ def nobodys_project(project: Project, tmp_path_factory: pytest.TempPathFactory) 
     return project
 
 
+def set_user_id(program: str, copy: Path) -> Path:
+    """A copy that runs as root, whoever starts it."""
+    shutil.copy(program, copy)
+    copy.chmod(0o4755)
+    return copy
+
+
 def test_of_a_process_of_another_user_the_notice_says_what_is_known(nobodys_project: Project) -> None:
     """As after sudo: its descriptors cannot be looked at; here by a program that runs as root."""
     project = nobodys_project
-    program = project.path / "as-root"
-    shutil.copy("/bin/sleep", program)
-    program.chmod(0o4755)
-    project.write("x.do", f"setsid {program} 1000 & echo $! >pid\n")
+    set_user_id("/bin/sleep", project.path / "as-root")
+    probe = set_user_id("/usr/bin/id", project.path / "probe")
+    if project.run(*AS_NOBODY, str(probe), "-u").stdout != b"0\n":
+        pytest.skip("here the set-user-ID bit does not count")
+    # The script ends when the program has been executed: that closes its descriptor of `up`.
+    start = "import os; os.set_inheritable(9, False); os.execl('./as-root', './as-root', '1000')"
+    project.write("x.do", f'setsid python3 -c "{start}" 9>up & echo $! >pid; cat up >&2\n')
+    os.mkfifo(project.path / "up")
+    os.chown(project.path / "up", NOBODY, NOBODY)
     client = project.start(*AS_NOBODY, str(project.bindir / "redo"), "x")
     seen = expect(client, LAST)
     pid = int(project.read("pid"))
@@ -158,6 +181,7 @@ def test_of_a_process_of_another_user_the_notice_says_what_is_known(nobodys_proj
     project.run(*AS_NOBODY, str(project.bindir / "redod"), "stop", check=True)
 
 
+@pytest.mark.parametrize("bindir", [PATIENT], indirect=True)
 def test_a_short_background_process_is_waited_for_without_a_notice(project: Project) -> None:
     """Output of an unwaited `( ... ) &` is complete."""
     lines = "".join(f"echo {number}; " for number in range(500))
@@ -167,6 +191,7 @@ def test_a_short_background_process_is_waited_for_without_a_notice(project: Proj
     assert project.read("x").splitlines() == [*map(str, range(500)), "end"]
 
 
+@pytest.mark.parametrize("bindir", [PATIENT], indirect=True)
 def test_the_scripts_exit_status_counts_not_its_holders(project: Project, pids: Fifo, go: Fifo) -> None:
     project.write("good.do", "( echo x >pids; read x <go; exit 9 ) & echo good\n")
     project.write("bad.do", "( echo x >pids; read x <go; exit 0 ) & exit 5\n")
