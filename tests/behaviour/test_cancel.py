@@ -34,6 +34,9 @@ read x <go
 and the script itself.
 """
 
+NESTED = "sh -c 'echo $$ >pids; exec redo-ifchange y' & "
+"""A nested client in the background, which tells its pid before it asks."""
+
 
 def start_family(project: Project, pids: Fifo) -> "tuple[subprocess.Popen[bytes], list[Watched]]":
     project.write("x.do", "echo old\n")
@@ -106,7 +109,7 @@ def test_a_terminal_that_is_closed_ends_everything(project: Project, pids: Fifo,
 @ONE_CLIENT
 def test_a_nested_clients_death_ends_what_it_asked_for(project: Project, pids: Fifo, go: Fifo) -> None:
     project.write("y.do", "echo $$ >pids; read x <go\n")
-    project.write("x.do", "redo-ifchange y & echo $! >pids; wait $! || echo gone; echo x\n")
+    project.write("x.do", NESTED + "wait $! || echo gone; echo x\n")
     client = project.start("redo", "x")
     nested, script = pids.receive_process(), pids.receive_process()
     nested.kill()
@@ -119,7 +122,7 @@ def test_a_nested_clients_death_ends_what_it_asked_for(project: Project, pids: F
 @ONE_CLIENT
 def test_a_signal_to_a_nested_client_is_its_own_affair(project: Project, pids: Fifo, go: Fifo) -> None:
     project.write("y.do", "echo $$ >pids; read x <go\n")
-    project.write("x.do", "redo-ifchange y & echo $! >pids; wait $! || echo status $?; echo x\n")
+    project.write("x.do", NESTED + "wait $! || echo status $?; echo x\n")
     client = project.start("redo", "x")
     nested, script = pids.receive_process(), pids.receive_process()
     nested.kill(signal.SIGTERM)
@@ -154,15 +157,18 @@ def test_a_script_that_ignores_sigterm_is_killed_after_the_grace(project: Projec
 
 @ONE_CLIENT
 def test_a_second_signal_ends_the_client_at_once(project: Project, pids: Fifo, go: Fifo) -> None:
-    """The daemon still ends the job; the user need not wait for it."""
-    project.write("x.do", "trap 'echo trapped >pids' TERM; echo $$ >pids; while :; do read x <go || :; done\n")
+    """The daemon still ends the job; the user need not wait for it. The script stops the daemon, whose child it is."""
+    project.write(
+        "x.do", "trap 'kill -STOP $PPID; echo trapped >pids' TERM; echo $$ >pids; while :; do read x <go || :; done\n"
+    )
     client = project.start("redo", "x")
-    script = pids.receive_process()
+    script, daemon = pids.receive_process(), Watched(project.server_pid)
     client.send_signal(signal.SIGINT)
     assert pids.receive() == "trapped"
     client.send_signal(signal.SIGINT)
     finish(client, status=-signal.SIGINT)
     assert script.is_alive
+    daemon.kill(signal.SIGCONT)
     script.wait_end()
 
 

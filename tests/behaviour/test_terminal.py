@@ -26,6 +26,14 @@ def held(project: Project, pids: Fifo, go: Fifo) -> Project:
     return project
 
 
+BEGUN = ["redo  all", "redo    a", "begin a"]
+
+
+def is_shown(lines: list[str]) -> bool:
+    """The status line, and what the first target has printed: the line comes after a while, whatever there is."""
+    return has_status(lines) and lines[:3] == BEGUN
+
+
 def release(terminal: Terminal, go: Fifo, number: int) -> None:
     for _ in range(number):
         go.send()
@@ -34,8 +42,8 @@ def release(terminal: Terminal, go: Fifo, number: int) -> None:
 
 def test_the_status_line_tells_what_runs_below_the_output_and_is_gone_at_the_end(held: Project, go: Fifo) -> None:
     with Terminal(held, "redo", "-j4") as terminal:
-        terminal.wait(lambda lines: has_status(lines) and lines[-1].endswith("a b c d"))
-        assert terminal.lines[:-1] == ["redo  all", "redo    a", "begin a"]
+        terminal.wait(lambda lines: is_shown(lines) and lines[-1].endswith("a b c d"))
+        assert terminal.lines[:-1] == BEGUN
         assert terminal.lines[-1].startswith("[0/5] ")
         go.send()
         terminal.wait(lambda lines: has_status(lines) and lines[-1].startswith("[1/5]"))
@@ -91,10 +99,10 @@ def test_names_of_any_kind_keep_it_in_one_line(project: Project, pids: Fifo, go:
 def test_after_ctrl_c_it_is_gone_and_so_is_what_ran(held: Project, pids: Fifo) -> None:
     with Terminal(held, "redo", "-j4") as terminal:
         processes = [pids.receive_process() for _ in range(4)]
-        terminal.wait(has_status)
+        terminal.wait(is_shown)
         terminal.send(CTRL_C)
         assert terminal.finish() == -signal.SIGINT
-        assert terminal.lines[:3] == ["redo  all", "redo    a", "begin a"]
+        assert terminal.lines[:3] == BEGUN
         assert not [line for line in terminal.lines if STATUS.search(line)]
         for process in processes:
             process.wait_end()
@@ -103,17 +111,17 @@ def test_after_ctrl_c_it_is_gone_and_so_is_what_ran(held: Project, pids: Fifo) -
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_after_a_signal_it_is_gone(held: Project, number: signal.Signals) -> None:
     with Terminal(held, "redo", "-j4") as terminal:
-        terminal.wait(has_status)
+        terminal.wait(is_shown)
         terminal.process.send_signal(number)
         assert terminal.finish() == -number
-        assert terminal.lines[:3] == ["redo  all", "redo    a", "begin a"]
+        assert terminal.lines[:3] == BEGUN
         assert not [line for line in terminal.lines if STATUS.search(line)]
 
 
 def test_when_the_server_is_killed_it_is_gone(held: Project, pids: Fifo) -> None:
     with Terminal(held, "redo", "-j4") as terminal:
         processes = [pids.receive_process() for _ in range(4)]
-        terminal.wait(has_status)
+        terminal.wait(is_shown)
         held.kill_server()
         assert terminal.finish() == 1
         assert terminal.lines[3].startswith("redo: the build server (redod) ended without an answer")
@@ -231,7 +239,7 @@ def test_it_tells_what_is_held(project: Project, pids: Fifo) -> None:
 
 def test_starts_are_green_and_failures_red_on_a_terminal(project: Project) -> None:
     project.write("x.do", "exit 3")
-    with Terminal(project, "redo", "x") as terminal:
+    with Terminal(project, "redo", "--no-status", "x") as terminal:
         assert terminal.finish() == 1
         assert b"\x1b[32mredo  \x1b[1mx\x1b[m\r\n\x1b[31mredo  \x1b[1mx (exit 3)\x1b[m\r\n" in terminal.raw
 

@@ -3,6 +3,8 @@
 import os
 import re
 import select
+import subprocess
+from collections.abc import Iterator
 
 import pytest
 
@@ -63,16 +65,23 @@ def test_two_builds_side_by_side_share_the_tokens(project: Project, pids: Fifo, 
     finish(second)
 
 
-BUSY = "echo $1 >>order; until test -e enough; do :; done; echo end >>order"
-"""A script that keeps the machine busy."""
+@pytest.fixture
+def busy() -> Iterator[None]:
+    """Something runs on this machine all the time."""
+    with subprocess.Popen(["sh", "-c", "echo; while :; do :; done"], stdout=subprocess.PIPE) as spinning:
+        assert spinning.stdout is not None
+        spinning.stdout.readline()
+        yield
+        spinning.kill()
 
 
-def test_with_a_load_limit_no_job_starts_beside_another_on_a_busy_machine(project: Project) -> None:
-    project.write("a.do", BUSY)
+@pytest.mark.usefixtures("busy")
+def test_with_a_load_limit_no_job_starts_beside_another_on_a_busy_machine(project: Project, go: Fifo) -> None:
+    project.write("a.do", "echo $1 >>order; read x <go; echo end >>order")
     project.write("default.do", "echo $1 >>order")
     with Terminal(project, "redo", "-j3", "--load=1", "a", "b", "c") as terminal:
         terminal.wait_for("(waits for a load below 1)")
-        project.write("enough", "")
+        go.send()
         assert terminal.finish() == 0
         said = [line for line in terminal.everything if line.startswith("redo: starts no more beside what runs")]
     assert project.read("order").split() == ["a", "end", "b", "c"]
