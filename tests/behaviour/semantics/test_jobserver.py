@@ -167,7 +167,8 @@ def test_a_make_that_sets_o_nonblock_does_not_change_what_later_scripts_get(nati
     native_project.write("b.do", flags)
     result = native_project.run("redo", "-j2", "a", check=True)
     made, later = (int(number, 8) for number in re.findall(rb"flags:\s*(\d+)", result.stderr))
-    assert made & os.O_NONBLOCK, "this make does not set it"
+    if not made & os.O_NONBLOCK:
+        pytest.skip("this make does not set it")
     assert not later & os.O_NONBLOCK
 
 

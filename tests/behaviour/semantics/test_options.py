@@ -185,10 +185,11 @@ def test_redo_ifcreate_of_a_name_that_exists_fails_with_status_1(project: Projec
 def test_many_thousands_of_targets_fit_into_one_call(project: Project) -> None:
     names = [f"missing/directory/with/a/long/name/{number:05}" for number in range(20000)]
     project.write("default.do", "exit 1")
+    project.write("redod.toml", "jobs = 2\n")
     result = project.run("redo-ifchange", *names)
     assert result.returncode == 1
-    # The first failure ends the call.
-    assert len(project.jobs(result)) < 10
+    # The first failure ends the call: what had its place meanwhile ends, and one that waited already.
+    assert len(project.jobs(result)) <= 4
 
 
 def test_redo_recheck_has_the_session_look_again(project: Project) -> None:

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from tests.behaviour.events import Fifo, expect, finish
 from tests.behaviour.project import PATIENCE, Project
 
 
@@ -104,14 +105,23 @@ def test_a_session_runs_though_another_has_all_tokens_of_the_pool(native_project
     assert [native_project.read(name) for name in names] == names
 
 
-@pytest.mark.parametrize("options", [["-j1"], ["-j4"], []])
-def test_a_failure_lets_what_runs_end_and_starts_nothing_more(project: Project, options: list[str]) -> None:
+@pytest.mark.parametrize(("options", "most"), [(["-j1"], 1), (["-j4"], 6), ([], len(os.sched_getaffinity(0)) + 2)])
+def test_a_failure_lets_what_runs_end_and_starts_nothing_more(project: Project, options: list[str], most: int) -> None:
+    """None of the others ends before the failure is told. Between a script's end and that, another takes its place, and
+    one more may wait already.
+    """
+    names = [f"t{number}" for number in range(most + 20)]
     project.write("bad.do", "exit 1")
-    project.write("default.do", "echo made")
-    result = project.run("redo", *options, "bad", *[f"t{number}" for number in range(50)])
-    assert result.returncode == 1
-    started = project.jobs(result)
-    assert len(started) < 20
+    project.write("default.do", "read x <go; echo made")
+    go = Fifo(project.path / "go")
+    building = project.start("redo", *options, "bad", *names)
+    told = expect(building, b"redo  bad (exit 1)\n")
+    for _ in names:
+        go.send()
+    _, rest = finish(building, status=1)
+    go.close()
+    started = [line.removeprefix("redo  ") for line in (told + rest).decode().splitlines() if "(" not in line]
+    assert len(started) <= most
     made = {name for name in started if (project.path / name).exists()}
     assert made == set(started) - {"bad"}
 
