@@ -1,12 +1,12 @@
 """redo-detach in a dofile: the target is done when its script is, and the process lives on."""
 
 import os
-import time
 from pathlib import Path
 
 from tests.behaviour.events import Fifo, Watched, expect, finish
-from tests.behaviour.project import PATIENCE, Project
+from tests.behaviour.project import Project
 from tests.client.test_detach import Manager
+from tests.descriptors import descriptors_of
 
 WHO = "sh -c 'echo $$ >pids; exec sleep 1000'"
 PASSED_ON = 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"'
@@ -71,10 +71,7 @@ def test_where_systemd_has_a_manager_for_the_user_the_process_gets_a_scope(proje
     service = Watched(int(project.read("pid")))
     own = os.path.realpath(project.bindir / "redo-detach")
     assert project.read("called") == f"--user --scope --quiet --collect -- {own} --in-scope sleep 1000\n"
-    deadline = time.monotonic() + PATIENCE
-    while sorted(os.listdir(f"/proc/{service.pid}/fd")) != ["0", "1", "2"]:
-        # At first it opens its libraries.
-        assert time.monotonic() < deadline
+    descriptors_of(service.pid)
     service.kill()
 
 

@@ -23,8 +23,18 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def port() -> int:
-    return free_port()
+def ports() -> Iterator[list[int]]:
+    """Two that nobody else is given meanwhile; who sets SO_REUSEADDR can have them, as lighttpd does."""
+    with socket.socket() as one, socket.socket() as other:
+        for held in (one, other):
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind(("127.0.0.1", 0))
+        yield [held.getsockname()[1] for held in (one, other)]
+
+
+@pytest.fixture
+def port(ports: list[int]) -> int:
+    return ports[0]
 
 
 @pytest.fixture
@@ -35,12 +45,6 @@ def site(project: Project, port: int) -> Iterator[Project]:
     yield project
     for server in servers(project):
         server.kill()
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def servers(project: Project) -> list[Watched]:
@@ -74,7 +78,8 @@ def fetch_when_it_listens(port: int) -> str:
             continue
 
 
-def test_a_service_serves_what_is_built_and_is_started_again_for_a_new_config(site: Project, port: int) -> None:
+def test_a_service_serves_what_is_built_and_is_started_again_for_a_new_config(site: Project, ports: list[int]) -> None:
+    port, other = ports
     assert sorted(site.redo("all", "serve")) == [
         "all", "html/index.html", "html/story.html", "lighttpd.conf", "pages", "serve"
     ]  # fmt: skip
@@ -87,7 +92,7 @@ def test_a_service_serves_what_is_built_and_is_started_again_for_a_new_config(si
     assert "<h1>Another title</h1>" in fetch(port)
     assert before.is_alive
 
-    site.write("port", f"{(other := free_port())}\n")
+    site.write("port", f"{other}\n")
     assert sorted(site.redo("all", "serve")) == ["lighttpd.conf", "pages", "serve"]
     assert "<h1>Another title</h1>" in fetch(other)
     before.wait_end()

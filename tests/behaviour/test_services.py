@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.behaviour.events import Fifo, Watched, finish
-from tests.behaviour.project import Project
+from tests.behaviour.project import PATIENT, Project
+from tests.descriptors import descriptors_of
 
 SERVER = f"{sys.executable} -I -S $PWD/server.py"
 SERVER_SOURCE = """\
@@ -32,10 +33,12 @@ READY = "echo $$ >pids; exec sleep 1000"
 
 
 @pytest.fixture
-def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+def port() -> Iterator[int]:
+    """Nobody else is given it meanwhile; who sets SO_REUSEADDR can have it."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 @pytest.fixture
@@ -114,8 +117,9 @@ def test_a_service_that_died_is_out_of_date_and_the_next_build_starts_it(
     assert started[0].is_alive
 
 
+@pytest.mark.parametrize("bindir", [PATIENT], indirect=True)
 def test_one_that_dies_young_is_not_started_again_at_once(project: Project, pids: Fifo, started: list[Watched]) -> None:
-    serve(project)
+    project.write("serve.do", "redo-service --ready-line up sh -c 'echo up; echo $$ >pids; exec sleep 1000'\n")
     project.redo("serve")
     waits = []
     for _ in range(2):
@@ -152,7 +156,6 @@ def test_redo_service_returns_when_the_service_is_ready(
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        ("redo-service sh -c 'echo wrong option >&2; exit 3'", b"ended (exit status 3) before it was ready"),
         ("redo-service ./none", b"none: not found"),
         ("redo-service --ready-fd 5 sh -c 'exec 5>&-; exec sleep 1000'", b"closed its ready descriptor"),
         ("redo-service --ready-timeout 1 --ready-line x sleep 1000", b"was not ready within 1 s"),
@@ -168,6 +171,15 @@ def test_a_service_that_cannot_be_started_fails_its_target(project: Project, cal
     result = project.run("redo", "serve")
     assert result.returncode == 1
     assert message in result.stderr
+    assert services(project) == []
+
+
+@pytest.mark.parametrize("bindir", [PATIENT], indirect=True)
+def test_a_service_that_ends_at_once_fails_its_target(project: Project) -> None:
+    project.write("serve.do", "redo-service sh -c 'echo wrong option >&2; exit 3'\n")
+    result = project.run("redo", "serve")
+    assert result.returncode == 1
+    assert b"ended (exit status 3) before it was ready" in result.stderr
     assert services(project) == []
 
 
@@ -318,8 +330,7 @@ def test_a_service_has_only_the_standard_descriptors_and_no_trace_of_its_job(
     project.redo("serve")
     service = pids.receive_process()
     started.append(service)
-    links = {name: os.readlink(f"/proc/{service.pid}/fd/{name}") for name in os.listdir(f"/proc/{service.pid}/fd")}
-    assert sorted(links) == ["0", "1", "2"]
+    links = descriptors_of(service.pid)
     assert links["0"] == "/dev/null"
     log = Path(links["1"]).read_text()
     assert log.startswith("0027\n")

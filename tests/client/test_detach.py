@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.descriptors import descriptors_of
+
 from .conftest import Client
 from .fake_server import PATIENCE
 
@@ -45,9 +47,7 @@ def test_the_process_has_its_own_session_and_nothing_but_the_null_device(
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
     pid = int(pidfile.read_text())
     assert os.getpgid(pid) == os.getsid(pid) == pid
-    directory = f"/proc/{pid}/fd"
-    links = {number: os.readlink(f"{directory}/{number}") for number in os.listdir(directory)}
-    assert links == dict.fromkeys("012", "/dev/null")
+    assert descriptors_of(pid) == dict.fromkeys("012", "/dev/null")
 
 
 def test_its_output_is_appended_to_the_log(client: Client, tmp_path: Path) -> None:

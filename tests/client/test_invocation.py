@@ -183,10 +183,10 @@ def test_5000_arguments_and_megabytes_of_environment_arrive(client: Client, serv
     heard = Recorder()
     args = [b"target-%d" % i for i in range(5000)]
     big = {b"BIG%d" % i: b"%d" % i * 40_000 for i in range(30)}
-    resource_stack = (resource.RLIM_INFINITY, resource.getrlimit(resource.RLIMIT_STACK)[1])
+    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
 
     def raise_limit() -> None:
-        resource.setrlimit(resource.RLIMIT_STACK, resource_stack)
+        resource.setrlimit(resource.RLIMIT_STACK, (hard, hard))
 
     with serve(heard) as server:
         environment = {b"REDOD_SOCKET": server.path, **big}
