@@ -15,11 +15,15 @@ def frame(kind: FrameType, payload: bytes) -> bytes:
     return struct.pack(">IB", len(payload), kind) + payload
 
 
-class Peer:
-    """A connection to the project's daemon. `user`: whose it is to be (root only)."""
+def socket_of(project: Project) -> bytes:
+    """The path of the socket of the project's daemon."""
+    return project.run("redod", "socket", check=True).stdout.rstrip(b"\n")
 
-    def __init__(self, project: Project, user: int = -1) -> None:
-        path = project.run("redod", "socket", check=True).stdout.rstrip(b"\n")
+
+class Peer:
+    """A connection to the daemon at this socket. `user`: whose it is to be (root only)."""
+
+    def __init__(self, path: bytes, user: int = -1) -> None:
         directory, name = os.path.split(path)
         held = os.open(directory, os.O_PATH)
         self.socket = socket.socket(socket.AF_UNIX)

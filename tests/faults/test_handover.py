@@ -160,15 +160,15 @@ def test_the_owners_socket_may_have_a_long_path(project: Project, other: Project
     assert project.redo() == []
 
 
-def test_a_stopping_owner_is_waited_for(project: Project, other: Project, pids: Fifo, go: Fifo) -> None:
+def test_a_stopping_owner_is_waited_for(patient: Project, other: Project, pids: Fifo, go: Fifo) -> None:
     """Its socket is gone before the workspace is free."""
-    project.write("x.do", f"trap 'echo trapped >{pids.path}; read y <{go.path}; exit 1' TERM; echo $$ >{pids.path}\n"
+    patient.write("x.do", f"trap 'echo trapped >{pids.path}; read y <{go.path}; exit 1' TERM; echo $$ >{pids.path}\n"
                   f"while :; do read y <{go.path}; done\n")  # fmt: skip
-    project.write("z.do", "echo z\n")
-    first = project.start("redo-ifchange", "x")
+    patient.write("z.do", "echo z\n")
+    first = patient.start("redo-ifchange", "x")
     pids.receive_process()
-    daemon = Watched(project.server_pid)
-    stopping = project.start("redod", "stop")
+    daemon = Watched(patient.server_pid)
+    stopping = patient.start("redod", "stop")
     assert pids.receive() == "trapped"
     second = other.start("redo-ifchange", "z")
     go.send()

@@ -11,6 +11,7 @@ from redod.store.tables import DATABASE
 from redod.store.workspaces import Workspaces
 from tests.behaviour.events import Fifo, finish
 from tests.behaviour.project import Project
+from tests.descriptors import own_descriptors
 
 
 def workspaces(top: Path) -> Workspaces:
@@ -29,6 +30,8 @@ def test_what_a_killed_server_left_of_a_build_is_removed_by_the_next(project: Pr
     go.send()
     assert project.redo("x") == ["x"]
     assert project.read("x") == "half\nall\n"
+    # They are removed beside the build.
+    project.run("redod", "stop", check=True)
     assert not list(project.path.glob("*.redo.tmp*"))
 
 
@@ -71,7 +74,7 @@ def test_a_fifo_as_dofile_is_an_error(project: Project) -> None:
 
 def test_a_full_disk_is_no_reason_to_have_the_store_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It passes, and then nothing would know the targets that are recorded there."""
-    root, opened = os.fsencode(tmp_path / "p"), len(os.listdir("/proc/self/fd"))
+    root, opened = os.fsencode(tmp_path / "p"), own_descriptors()
     os.mkdir(root)
 
     def full(_number: int, _data: bytes) -> int:

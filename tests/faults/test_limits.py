@@ -14,7 +14,7 @@ from redod.protocol.frames import FrameType
 from redod.protocol.invocation import encode_request
 from tests.behaviour.events import Fifo, expect, finish, status_of, wait_for_sessions
 from tests.behaviour.project import PATIENCE, Project
-from tests.faults.peers import Peer, frame
+from tests.faults.peers import Peer, frame, socket_of
 
 DESCRIPTORS = 80
 
@@ -34,9 +34,12 @@ def test_a_client_above_the_limit_is_refused_and_those_below_it_are_served(
     project: Project, small_server: "subprocess.Popen[bytes]"
 ) -> None:
     project.write("default.t.do", "echo x\n")
+    # Who says nothing is let go after a while, and who subscribes stays.
+    subscribe = frame(FrameType.INVOKE, encode_request(b"redod", [b"subscribe"]))
+    path = socket_of(project)
     with ExitStack() as peers:
         for _ in range(DESCRIPTORS // 2):
-            peers.enter_context(Peer(project))
+            peers.enter_context(Peer(path)).send(subscribe)
         refused = project.run("redo", "1.t")
         assert refused.returncode == 1
         assert refused.stderr.startswith(b"redo: the server has 40 clients already, the most it takes; run fewer")
@@ -96,7 +99,7 @@ def test_a_peer_that_sends_signals_for_ever_only_ends_its_own_build(project: Pro
     project.write("x.do", f"trap '' TERM; echo $$ >{pids.path}; while :; do read x <{go.path}; done\n")
     project.write("y.do", "echo y\n")
     project.redo("y")
-    with Peer(project) as peer:
+    with Peer(socket_of(project)) as peer:
         peer.send(frame(FrameType.INVOKE, encode_request(b"redo", [bytes(project.path / "x")])))
         script = pids.receive_process()
         peer.send(frame(FrameType.SIGNAL, b"\2") * 20_000)

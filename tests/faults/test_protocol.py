@@ -12,7 +12,7 @@ from redod.protocol.frames import MAX_INVOKE, FrameType
 from redod.protocol.invocation import encode_request
 from tests.behaviour.events import Fifo, count, finish, status_of, wait_for_sessions
 from tests.behaviour.project import PATIENCE, Project, opened_by
-from tests.faults.peers import Peer, frame
+from tests.faults.peers import Peer, frame, socket_of
 
 STREAMS = 2000
 
@@ -36,14 +36,14 @@ def whichdo() -> bytes:
 
 def test_a_well_formed_invocation_is_answered(served: Project) -> None:
     """So that the refusals below are for what they say."""
-    with Peer(served) as peer:
+    with Peer(socket_of(served)) as peer:
         peer.send(whichdo())
         assert peer.read_all()[-1] == (FrameType.EXIT, b"\0\1")
 
 
 @pytest.mark.parametrize("part", [1, 4, 5, 20, -1])
 def test_a_peer_that_leaves_in_the_middle_of_a_frame_is_forgotten(served: Project, part: int) -> None:
-    with Peer(served) as peer:
+    with Peer(socket_of(served)) as peer:
         peer.send(whichdo()[:part])
         peer.stop_sending()
         assert peer.read_all() == []
@@ -61,7 +61,7 @@ def test_a_peer_that_leaves_in_the_middle_of_a_frame_is_forgotten(served: Projec
     ],
 )
 def test_what_the_protocol_forbids_is_refused_with_a_reason(served: Project, data: bytes, text: str) -> None:
-    with Peer(served) as peer:
+    with Peer(socket_of(served)) as peer:
         peer.send(data)
         ((kind, payload),) = peer.read_all()
     assert (kind, payload[0]) == (FrameType.REFUSED, 2)
@@ -70,7 +70,7 @@ def test_what_the_protocol_forbids_is_refused_with_a_reason(served: Project, dat
 
 @pytest.mark.parametrize("number", [1, 3, 4, 100])
 def test_descriptors_that_were_not_announced_are_refused(served: Project, number: int) -> None:
-    with Peer(served) as peer:
+    with Peer(socket_of(served)) as peer:
         peer.send(whichdo(), [0] * number)
         ((kind, payload),) = peer.read_all()
     assert (kind, payload[0]) == (FrameType.REFUSED, 2)
@@ -82,7 +82,7 @@ def test_a_frame_that_is_too_long_after_the_invocation_ends_the_connection(
     served: Project, pids: Fifo, go: Fifo
 ) -> None:
     served.write("x.do", f"echo $$ >{pids.path}; read x <{go.path}\n")
-    with Peer(served) as peer:
+    with Peer(socket_of(served)) as peer:
         peer.send(frame(FrameType.INVOKE, encode_request(b"redo", [bytes(served.path / "x")])))
         script = pids.receive_process()
         peer.send(struct.pack(">IB", 70_000, FrameType.WINSIZE))
@@ -96,7 +96,7 @@ def test_another_user_is_refused(served: Project) -> None:
     path = status_of(served)["socket"]
     os.chmod(os.path.dirname(path), 0o755)
     os.chmod(path, 0o666)
-    with Peer(served, user=65534) as peer:
+    with Peer(socket_of(served), user=65534) as peer:
         peer.send(whichdo())
         ((kind, payload),) = peer.read_all()
     os.chmod(os.path.dirname(path), 0o700)
@@ -107,7 +107,7 @@ def test_another_user_is_refused(served: Project) -> None:
 def test_random_bytes_never_hurt_the_daemon(served: Project) -> None:
     """Pure noise, noise behind a good header, and good invocations with some bytes changed."""
     chance = random.Random(1)
-    good = whichdo()
+    good, path = whichdo(), socket_of(served)
     for turn in range(STREAMS):
         match turn % 4:
             case 0:
@@ -121,7 +121,7 @@ def test_random_bytes_never_hurt_the_daemon(served: Project) -> None:
                 for _ in range(chance.randrange(1, 6)):
                     changed[chance.randrange(len(changed))] = chance.randrange(256)
                 data = bytes(changed)
-        with Peer(served) as peer:
+        with Peer(path) as peer:
             peer.send(data)
             peer.stop_sending()
             peer.read_all()
@@ -129,7 +129,8 @@ def test_random_bytes_never_hurt_the_daemon(served: Project) -> None:
 
 
 def test_many_peers_that_say_nothing_hold_up_nobody(served: Project) -> None:
-    peers = [Peer(served) for _ in range(300)]
+    path = socket_of(served)
+    peers = [Peer(path) for _ in range(300)]
     served.write("x.do", "echo x\n")
     assert served.redo("x") == ["x"]
     for peer in peers:
@@ -166,7 +167,7 @@ def test_a_client_killed_while_output_waits_for_it_is_forgotten(served: Project,
 def test_a_peer_that_sends_for_ever_without_reading_is_not_stored(served: Project, pids: Fifo, go: Fifo) -> None:
     """After its answer whatever it says is dropped."""
     memory = status_of(served)["memory"]
-    with Peer(served) as peer:
+    with Peer(socket_of(served)) as peer:
         peer.send(whichdo())
         peer.socket.settimeout(PATIENCE)
         try:
