@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -27,14 +28,23 @@ def pipe() -> Iterator[tuple[int, int, int]]:
     os.close(write)
 
 
+@contextmanager
+def waiting(descriptor: int, *words: str) -> "Iterator[subprocess.Popen[bytes]]":
+    """A process with this descriptor that runs, and is not just being executed: its command line can be read."""
+    command = ["sh", "-c", "echo; read x", *words]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[descriptor]) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdout.readline()
+        yield child
+        child.stdin.close()
+
+
 def test_a_process_that_has_the_write_end_is_found(pipe: tuple[int, int, int]) -> None:
     _, write, inode = pipe
-    with subprocess.Popen(["sleep", "1000"], pass_fds=[write]) as child:
-        try:
-            (holder,) = find_holders(inode, 0, exclude=frozenset({os.getpid()}))
-        finally:
-            child.kill()
-    assert (holder.pid, holder.command, holder.is_certain) == (child.pid, b"sleep 1000", True)
+    with waiting(write) as child:
+        (holder,) = find_holders(inode, 0, exclude=frozenset({os.getpid()}))
+    assert (holder.pid, holder.command, holder.is_certain) == (child.pid, b"sh -c echo; read x", True)
     assert 0 <= holder.since < 60
 
 
@@ -75,12 +85,9 @@ def test_a_process_name_with_brackets_and_blanks_is_no_trouble() -> None:
 
 
 def test_a_long_or_wild_command_line_is_shown_bounded(pipe: tuple[int, int, int]) -> None:
-    command = ["sh", "-c", "read x", "a\nb\x1b[31m", "x" * 500]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[pipe[1]]) as child:
+    with waiting(pipe[1], "a\nb\x1b[31m", "x" * 500):
         (holder,) = find_holders(pipe[2], 0, exclude=frozenset({os.getpid()}))
-        assert child.stdin is not None
-        child.stdin.close()
-    assert holder.command.startswith(b"sh -c read x a?b?[31m xxx")
+    assert holder.command.startswith(b"sh -c echo; read x a?b?[31m xxx")
     assert holder.command.endswith(b"xxx...")
     assert len(holder.command) < 130
 

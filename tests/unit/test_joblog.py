@@ -13,6 +13,7 @@ from redod.logs.joblog import AllUnchanged, JobLog, Room, Span
 from redod.logs.kept import Kept
 from redod.logs.records import Child, Done, Message, Note, Started, Text, Unchanged, decode
 from redod.logs.segments import Segments
+from tests.descriptors import own_descriptors
 from tests.unit.logs import ROOT, keep
 
 
@@ -87,7 +88,7 @@ def test_a_silent_success_costs_nothing_and_a_silent_failure_is_kept() -> None:
 
 def test_text_beyond_the_memory_goes_to_a_file_without_a_name(tmp_path: Path) -> None:
     log = JobLog(b"/w/a", small(tmp_path))
-    before = len(os.listdir("/proc/self/fd"))
+    before = own_descriptors()
     log.write(b"0123456789")
     assert len(os.listdir("/proc/self/fd")) == before
     log.write(b"abc")

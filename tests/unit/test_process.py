@@ -23,7 +23,8 @@ from tests.client.conftest import COMPILER, compile_client
 
 CLOSE_ALL = b"for f in /proc/self/fd/*; do f=${f##*/}; (( f > 2 )) && exec {f}>&-; done; "
 ENV = {b"PATH": b"/usr/bin:/bin"}
-SECONDS = 20
+SECONDS = 60
+"""After which a job counts as hanging."""
 
 
 class Recorder:

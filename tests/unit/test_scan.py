@@ -5,6 +5,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -20,15 +21,24 @@ def pipe() -> Iterator[tuple[int, int]]:
         os.close(end)
 
 
+@contextmanager
+def waiting(descriptor: int, env: dict[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
+    """A process that runs, and is not just being executed: then it has no environment for a moment."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(["cat"], bufsize=0, stdin=pipe, stdout=pipe, pass_fds=[descriptor], env=env) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(b"x")
+        child.stdout.read(1)
+        yield child
+        child.stdin.close()
+
+
 def test_a_process_is_seen_with_its_token_and_the_pipes_it_can_write_to(pipe: tuple[int, int]) -> None:
     inode = os.fstat(pipe[0]).st_ino
     environment = {"PATH": "/usr/bin:/bin", "REDO_JOB": "abc", "X": "y"}
-    writer = subprocess.Popen(["sleep", "1000"], pass_fds=[pipe[1]], env=environment)
-    reader = subprocess.Popen(["sleep", "1000"], pass_fds=[pipe[0]], env={"PATH": "/usr/bin:/bin"})
-    with writer, reader:
+    with waiting(pipe[1], environment) as writer, waiting(pipe[0], {"PATH": "/usr/bin:/bin"}) as reader:
         seen = {one.process.pid: one for one in look()}
-        writer.kill()
-        reader.kill()
     assert (seen[writer.pid].token, inode in seen[writer.pid].pipes) == (b"abc", True)
     assert (seen[reader.pid].token, inode in seen[reader.pid].pipes) == (b"", False)
     assert os.getpid() not in seen
@@ -68,11 +78,9 @@ def test_a_process_that_has_no_environment_is_seen_all_the_same() -> None:
 
 
 def test_of_what_is_older_than_the_job_only_that_it_exists_is_looked_at(pipe: tuple[int, int]) -> None:
-    child = subprocess.Popen(["sleep", "1000"], pass_fds=[pipe[1]], env={"PATH": "/usr/bin:/bin", "REDO_JOB": "abc"})
-    with child:
+    with waiting(pipe[1], {"PATH": "/usr/bin:/bin", "REDO_JOB": "abc"}) as child:
         started = next(one.process.started for one in look() if one.process.pid == child.pid)
         before, after = ({one.process.pid: one for one in look(started + more)} for more in (0, 1))
-        child.kill()
     assert before[child.pid].token == b"abc"
     assert (after[child.pid].token, after[child.pid].pipes) == (b"", frozenset())
 

@@ -6,6 +6,7 @@ import pytest
 
 from redod.core.graph import LogPlace
 from redod.logs.segments import NotKept, Segments
+from tests.descriptors import own_descriptors
 
 
 def at(path: Path, segment_size: int = 1000, total_size: int = 5000) -> Segments:
@@ -112,7 +113,7 @@ def test_a_log_longer_than_a_segment_or_all_of_them_is_kept_until_the_next(tmp_p
 
 def test_a_segment_can_be_read_after_it_was_deleted_and_then_it_is_closed(tmp_path: Path) -> None:
     segments = at(tmp_path / "log", segment_size=100, total_size=300)
-    before = len(os.listdir("/proc/self/fd"))
+    before = own_descriptors()
     place = put(segments, b"a", b"0123456789" * 6)
     segment = segments.find(place.segment)
     assert segment is not None
