@@ -35,13 +35,6 @@ class Fifo:
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line.decode()
 
-    def waiting(self) -> list[str]:
-        """The lines that have come."""
-        while select.select([self._number], [], [], 0)[0]:
-            self._buffer += os.read(self._number, 4096)
-        *lines, self._buffer = self._buffer.split(b"\n")
-        return [line.decode() for line in lines]
-
     def receive_process(self) -> "Watched":
         """The next line is the pid of a process that runs."""
         return Watched(int(self.receive()))

@@ -178,8 +178,13 @@ PATIENT = "patient"
 
 def make_patient(directory: Path, bindir: Path) -> Path:
     """A copy of the install, with such a server; returns its bin directory."""
+    return make_loaded(directory, bindir, "tests.behaviour.patient")
+
+
+def make_loaded(directory: Path, bindir: Path, module: str) -> Path:
+    """A copy of the install, whose servers import a module of the tests first; returns its bin directory."""
     shutil.copytree(bindir.parent, directory, symlinks=True)
-    load(directory / "bin", "tests.behaviour.patient")
+    load(directory / "bin", module)
     return directory / "bin"
 
 

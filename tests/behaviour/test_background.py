@@ -2,13 +2,12 @@
 
 import os
 import signal
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.behaviour.events import Fifo, Watched, expect, finish, status_of
-from tests.behaviour.project import CLIENTS, PATIENT, Project
+from tests.behaviour.project import CLIENTS, PATIENT, Project, make_loaded
 from tests.behaviour.test_holders import LAST, NOTICE
 
 SERVER = "sh -c 'echo $$ >pids; read x <go; echo late; echo late >&2; echo $? >pids; exec sleep 1000'"
@@ -18,7 +17,23 @@ SERVER = "sh -c 'echo $$ >pids; read x <go; echo late; echo late >&2; echo $? >p
 @pytest.fixture
 def bindir(request: pytest.FixtureRequest, installs: dict[str, Path]) -> Path:
     """The client has no part in this."""
-    return installs[getattr(request, "param", CLIENTS[0])]
+    name = getattr(request, "param", CLIENTS[0])
+    return request.getfixturevalue("clocked") if name == "clocked" else installs[name]
+
+
+@pytest.fixture(scope="module")
+def clocked(installs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its time limits are over when the test says so."""
+    top = tmp_path_factory.mktemp("clocked")
+    return make_loaded(top / "install", installs[CLIENTS[0]], "tests.behaviour.stopped_clock")
+
+
+CLOCKED = pytest.mark.parametrize("bindir", ["clocked"], indirect=True)
+
+
+def let_time_pass(project: Project) -> None:
+    """More than any limit of these tests."""
+    os.kill(project.server_pid, signal.SIGUSR1)
 
 
 def end(process: Watched) -> None:
@@ -144,38 +159,51 @@ def test_an_unknown_policy_is_a_clear_error(project: Project) -> None:
     assert result.stderr == b"redo: option background: Input should be 'wait', 'release' or 'kill'\n"
 
 
+@CLOCKED
 def test_a_job_that_takes_too_long_is_ended_and_fails(project: Project, pids: Fifo, go: Fifo) -> None:
     project.write("x.do", "echo old\n")
     project.redo("x")
     project.write("x.do", "( echo $(exec sh -c 'echo $PPID') >pids; exec sleep 1000 ) & echo $$ >pids; read x <go\n")
-    result = project.run("redo", "--timeout", "2", "x")
-    assert result.stderr == b"redo  x\nredo: x: it took longer than 2 s and was ended (--timeout)\nredo  x (exit 1)\n"
-    assert_that_they_have_ended(pids)
+    client = project.start("redo", "--timeout", "2", "x")
+    processes = [pids.receive_process(), pids.receive_process()]
+    let_time_pass(project)
+    _, err = finish(client, status=1)
+    assert err == (b"redo  x\nredo: x: it took longer than 2 s and was ended (--timeout)\nredo  x (exit 1)\n")
+    for process in processes:
+        process.wait_end()
     assert project.read("x") == "old\n"
 
 
-def assert_that_they_have_ended(pids: Fifo) -> None:
-    """Those that have told their pids; a slow one was ended before it could."""
-    for line in pids.waiting():
-        with suppress(ProcessLookupError):
-            Watched(int(line)).wait_end()
+def test_the_time_limit_goes_by_the_machines_clock(project: Project) -> None:
+    project.write("x.do", "exec sleep 1000\n")
+    result = project.run("redo", "--timeout=1", "x")
+    assert result.stderr == b"redo  x\nredo: x: it took longer than 1 s and was ended (--timeout)\nredo  x (exit 1)\n"
 
 
+@CLOCKED
 def test_a_script_that_waits_for_others_does_not_use_up_its_time(project: Project, pids: Fifo) -> None:
     """The inner one would be done in time if it were not told to wait; the outer one waits for it all that time."""
     project.write("redod.toml", '[timeout]\n"outer" = 2\n"inner" = 3\n')
     project.write("outer.do", "redo-ifchange inner\n")
-    project.write("inner.do", "sleep 1000\n")
-    result = project.run("redo", "outer")
-    assert b"redo: inner: it took longer than 3 s and was ended (redod.toml, timeout)" in result.stderr
-    assert b"redo: outer" not in result.stderr
+    project.write("inner.do", "echo $$ >pids; exec sleep 1000\n")
+    client = project.start("redo", "outer")
+    pids.receive()
+    let_time_pass(project)
+    _, err = finish(client, status=1)
+    assert b"redo: inner: it took longer than 3 s and was ended (redod.toml, timeout)" in err
+    assert b"redo: outer" not in err
 
 
+@CLOCKED
 def test_a_holder_uses_up_the_time_of_its_target(project: Project, pids: Fifo) -> None:
     project.write("x.do", "sleep 1000 & echo $! >pids\n")
-    result = project.run("redo", "--timeout=2", "x")
-    assert result.stderr.endswith(b"redo: x: it took longer than 2 s and was ended (--timeout)\nredo  x (exit 1)\n")
-    assert_that_they_have_ended(pids)
+    client = project.start("redo", "--timeout=2", "x")
+    holder = pids.receive_process()
+    expect(client, LAST)
+    let_time_pass(project)
+    _, err = finish(client, status=1)
+    holder.wait_end()
+    assert err == b"redo: x: it took longer than 2 s and was ended (--timeout)\nredo  x (exit 1)\n"
 
 
 def test_a_target_that_is_done_in_time_is_not_touched(project: Project) -> None:
