@@ -12,6 +12,7 @@ from redod.core.moves import (
     clients_of,
     declare,
     declare_targets,
+    forget,
     park,
     refuse_cycle,
     reply,
@@ -30,8 +31,10 @@ _BEGINNING = (WantState.WANTED, WantState.CHECKING, WantState.QUEUED)
 
 def advance(world: World, call: Call) -> None:
     """Go on with a call as far as is possible without waiting."""
+    if _is_stopped(call):
+        _drop_beginning(world, call)
     while not call.over and not call.looking and not _must_wait(call):
-        if call.position == len(call.targets) or (call.status and not call.session.keep_going):
+        if call.position == len(call.targets) or _is_stopped(call):
             if not call.pending:
                 _complete(world, call)
             return
@@ -48,6 +51,21 @@ def advance(world: World, call: Call) -> None:
         else:
             _look(world, call, node)
             return
+
+
+def _is_stopped(call: Call) -> bool:
+    """After a failure what runs may end, and nothing more is started."""
+    return bool(call.status) and not call.session.keep_going
+
+
+def _drop_beginning(world: World, call: Call) -> None:
+    for want in [want for want in call.pending if want.state in _BEGINNING]:
+        call.pending.discard(want)
+        want.calls.remove(call)
+        if call.newest is want:
+            call.newest = None
+        if not want.calls:
+            forget(world, want)
 
 
 def _must_wait(call: Call) -> bool:

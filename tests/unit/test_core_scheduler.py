@@ -94,6 +94,19 @@ def test_a_target_is_failed_at_once_when_it_has_failed_in_the_session() -> None:
     assert project.simulation.ended.count((path("c"), 3)) == 1
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_once_a_target_has_failed_nothing_more_is_started(seed: int) -> None:
+    names = ["bad", *(f"t{number}" for number in range(20))]
+    project = Project(dict.fromkeys(names, "out") | {"bad": "fail 3"}, seed=seed)
+    client = project.start(" ".join(names), jobs=4, force=True)
+    while client.session is None or not client.session.failed:
+        assert project.simulation.advance()
+    started = project.ran
+    project.simulation.finish()
+    assert client.status == 1
+    assert project.ran == started
+
+
 @pytest.mark.parametrize(("keep_going", "ran"), [(False, "a b"), (True, "a b c")])
 def test_a_failure_ends_the_call_unless_it_keeps_going(keep_going: bool, ran: str) -> None:
     project = Project({"a": "need b c\nout", "b": "fail 3", "c": "out"})

@@ -105,11 +105,9 @@ def test_a_session_runs_though_another_has_all_tokens_of_the_pool(native_project
     assert [native_project.read(name) for name in names] == names
 
 
-@pytest.mark.parametrize(("options", "most"), [(["-j1"], 1), (["-j4"], 6), ([], len(os.sched_getaffinity(0)) + 2)])
+@pytest.mark.parametrize(("options", "most"), [(["-j1"], 1), (["-j4"], 5), ([], len(os.sched_getaffinity(0)) + 1)])
 def test_a_failure_lets_what_runs_end_and_starts_nothing_more(project: Project, options: list[str], most: int) -> None:
-    """None of the others ends before the failure is told. Between a script's end and that, another takes its place, and
-    one more may wait already.
-    """
+    """None of the others ends before the failure is told. Between a script's end and that, another takes its place."""
     names = [f"t{number}" for number in range(most + 20)]
     project.write("bad.do", "exit 1")
     project.write("default.do", "read x <go; echo made")
