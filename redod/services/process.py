@@ -6,6 +6,7 @@ started is watched like one of ours; only its exit status cannot be had.
 
 import asyncio
 import os
+import select
 import signal
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping
@@ -65,6 +66,15 @@ class ServiceProcess:
     @property
     def pid(self) -> int:
         return self.identity.pid
+
+    @property
+    def has_exited(self) -> bool:
+        """Whether it has, also when the loop does not know it yet."""
+        if self.status is not None:
+            return True
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return bool(poll.poll(0))
 
     def members(self) -> list[int]:
         """The pids of its session, itself included: what it has started and not let go. Reads all of /proc."""

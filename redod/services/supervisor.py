@@ -180,6 +180,9 @@ class Supervisor:
             await wait_printed(service.log_path, condition.line)
         else:
             await asyncio.sleep(SETTLING)
+            if process.has_exited:
+                # All that while we may have stood still.
+                await process.wait_end()
 
     def job_ended(self, job: Job, status: int) -> None:
         """A script is over: what it has started is its target's now, or goes."""

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from redod.jobs.holders import read_process
 from redod.services.ports import listening_ports
+from redod.services.process import ServiceProcess
 from redod.services.ready import ReadyPipe, wait_line_on, wait_printed
 from redod.services.record import LOG_SIZE, Record, Records
 
@@ -119,3 +121,21 @@ async def test_a_printed_line_is_found_though_it_comes_in_pieces(records: Record
         os.write(log, piece)
     await waiting
     os.close(log)
+
+
+async def test_an_end_is_known_before_the_loop_has_told_of_it() -> None:
+    """A server that stood still while a service ended must not take it for one that runs."""
+    go, held = os.pipe()
+    os.set_inheritable(go, True)
+    pid = os.posix_spawn("/bin/sh", ["sh", "-c", f"read x <&{go}"], {})
+    os.close(go)
+    found = read_process(pid)
+    assert found is not None
+    process = ServiceProcess(asyncio.get_running_loop(), found.identity, lambda: None, is_child=True)
+    assert not process.has_exited
+    os.close(held)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert process.status is None
+    assert process.has_exited
+    await process.wait_end()
+    assert process.status == 1
