@@ -2,6 +2,7 @@
 
 import os
 import platform
+import select
 import shutil
 import subprocess
 import sys
@@ -136,3 +137,10 @@ class Serve:
 @pytest.fixture
 def serve(tmp_path: Path) -> Serve:
     return Serve(bytes(tmp_path / "server.sock"))
+
+
+def wait_until_full(into: int, process: "subprocess.Popen[bytes]") -> None:
+    """Until nothing more goes into the pipe: its writer is stuck."""
+    while select.select([], [into], [], 0)[1]:
+        assert process.poll() is None
+        os.sched_yield()

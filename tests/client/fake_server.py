@@ -13,6 +13,8 @@ OUTPUT, READ_STDIN, EXIT, REFUSED, STATUS = 16, 17, 18, 19, 20
 PROTOCOL, VERSION, NAME, ARGS, CWD, ENVIRON, UMASK, LIMITS, DESCRIPTORS, TERMINAL, JOBSERVER = range(1, 12)
 PATIENCE = 60.0
 """Seconds after which a wait counts as a hang."""
+CHUNK = 65536
+"""Bytes of output, or of standard input, that one frame carries at most."""
 
 
 class Invocation(NamedTuple):
