@@ -1,4 +1,4 @@
-"""What several files of unit tests use: a spawner, on each loop and with the launcher."""
+"""What several files of unit tests use: a spawner, on each loop and with the launcher; a place for a workspace."""
 
 import asyncio
 import gc
@@ -47,3 +47,9 @@ def run(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     factory = asyncio.new_event_loop if request.param == "asyncio" else uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
         yield lambda test: runner.run(with_shop(test))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> bytes:
+    """Where a workspace may be made."""
+    return os.path.realpath(os.fsencode(tmp_path)) + b"/w"

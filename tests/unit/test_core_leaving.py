@@ -3,7 +3,7 @@
 from redod.core.graph import Graph, Node
 from redod.core.leaving import Leaving, is_blank
 from redod.core.suspects import dependents_of, heard, trust, watch
-from tests.unit.test_store_database import source, target
+from tests.unit.stores import source, target
 
 
 def leave(graph: Graph, workspace: int, *paths: bytes) -> list[bytes]:
