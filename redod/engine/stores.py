@@ -180,7 +180,8 @@ class Stores:
         if error is not None:
             return
         here = self._open[workspace.root] = self._numbers[store.number] = OpenWorkspace(store)
-        store.on_renew = partial(self._renewed, here)
+        # By its root: what refers to each other waits for the collector, which looks at little (`redod.collector`).
+        store.on_renew = partial(self._renewed, workspace.root)
         others = opening.roots.difference([workspace.root])
         here.needs.update(root for root in others if os.path.isdir(join(root, b".redo")))
         self.on_change()
@@ -194,9 +195,9 @@ class Stores:
         if store.pending:
             self.committing.soon()
 
-    def _renewed(self, workspace: OpenWorkspace) -> None:
+    def _renewed(self, root: bytes) -> None:
         for renew in self.on_renew:
-            renew(workspace)
+            renew(self._open[root])
 
     def _neighbours(self, workspace: Workspace, home: bytes) -> list[Workspace]:
         """The workspaces that this one needs, if it is still open, and that are not."""

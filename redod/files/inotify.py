@@ -14,6 +14,9 @@ _BUFFER = 1 << 16
 _LARGEST = _HEAD.size + 256
 """Bytes of one event at most: a name has up to 255 and a NUL. The kernel fills a buffer while the next one fits."""
 
+_Statfs = ctypes.c_long * 64
+"""A type, and as such garbage for the collector when it is made for each call."""
+
 
 class Mask(IntEnum):
     """The bits of <sys/inotify.h>. Not IntFlag, whose operators are dear: each event is asked for several."""
@@ -78,7 +81,7 @@ class Inotify:
     def file_system(self, path: bytes) -> int:
         """The type of the file system that holds a file, as statfs(2) numbers it; 0: unknown."""
         # struct statfs begins with the type, a long on the architectures that Python runs on (int on s390x).
-        buffer = (ctypes.c_long * 64)()
+        buffer = _Statfs()
         if self._c.statfs(path, buffer) != 0:
             return 0
         return int(buffer[0]) & 0xFFFFFFFF

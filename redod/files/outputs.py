@@ -237,9 +237,15 @@ def _exchange(one: bytes, other: bytes) -> None:
     os.rename(aside, one)
 
 
+@cache
+def _library() -> ctypes.CDLL:
+    """One for all calls: each brings types with it, garbage for the collector."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def _renameat2(one: bytes, other: bytes, flags: int) -> bool:
     """False where the C library, the kernel or the file system does not have it."""
-    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    function = getattr(_library(), "renameat2", None)
     if function is None:
         return False
     if function(_AT_FDCWD, one, _AT_FDCWD, other, ctypes.c_uint(flags)) == 0:

@@ -13,6 +13,7 @@ from redod.logs.joblog import JobLog
 
 
 def begin(_number: int, _frame: object) -> None:
+    gc.unfreeze()
     gc.collect()
     gc.set_threshold(0)
     gc.set_debug(gc.DEBUG_SAVEALL)
@@ -22,11 +23,12 @@ def begin(_number: int, _frame: object) -> None:
 
 
 def report(_number: int, _frame: object) -> None:
+    # Reading a store has kept all that there was from the collector, and so for ever.
+    gc.unfreeze()
     gc.collect()
     found = collections.Counter(type(each).__name__ for each in gc.garbage)
     gc.garbage.clear()
     write("garbage", "".join(f"{count} {name}\n" for name, count in found.most_common()))
-    gc.unfreeze()
     write("logs", str(sum(isinstance(each, JobLog) for each in gc.get_objects())))
 
 

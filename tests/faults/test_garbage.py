@@ -3,13 +3,15 @@ log goes when it is stored.
 """
 
 import os
+import select
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.behaviour.events import Fifo, expect, finish
+from tests.behaviour.events import Fifo, expect, finish, wait_for_sessions
 from tests.behaviour.project import CLIENTS, Project, load, make_install
 
 
@@ -48,6 +50,46 @@ def test_builds_leave_no_garbage(project: Project) -> None:
         project.run("redo", "-j2", "all")
         project.run("redo-ifchange", "all")
         project.run("redo", "-k", "bad", "a")
+    assert garbage(project) == ["1 list"], "only what was made to be found"
+
+
+def test_what_comes_and_goes_leaves_no_garbage(project: Project, pids: Fifo) -> None:
+    """Workspaces, watches, subscribers, interrupted builds, questions: a server that runs for days has thousands."""
+    project.environment["REDOD_UNLOAD"] = "0"
+    project.write("x.do", "redo-ifchange source; cat source\n")
+    project.write("source", "one")
+    project.write("tree.do", 'mkdir "$3"')
+    project.write("held.do", f"echo $$ >{pids.path}; sleep 1000\n")
+    project.redo("x")
+    signalled(project, signal.SIGUSR1)
+    for turn in range(2):
+        other = project.path / f"other{turn}"
+        other.mkdir()
+        (other / ".redo").mkdir()
+        (other / "y.do").write_text("echo y\n")
+        project.run("redo", "y", cwd=other, check=True)
+        project.run("redo", "tree", check=True)
+        shutil.rmtree(other)
+        building = project.start("redo", "held")
+        pids.receive_process()
+        building.terminate()
+        finish(building, status=None)
+        for command in (["redo-targets"], ["redo-ood"], ["redo-log", "x"], ["redo-why", "x"], ["redo-dot", "x"]):
+            project.run(*command, check=True)
+        project.write("source", f"turn {turn}")
+        project.run("redo-affected", "--build", "source", check=True)
+        project.run("redo-ifchange", "--nonsense")
+        watch = project.start("redo", "--watch", "x")
+        expect(watch, b"waiting for a change")
+        watch.terminate()
+        finish(watch, status=None)
+        subscriber = project.start("redod", "subscribe")
+        assert subscriber.stdout is not None
+        while not select.select([subscriber.stdout], [], [], 0)[0]:
+            project.run("redo", "x", check=True)
+        subscriber.kill()
+        finish(subscriber, status=None)
+    wait_for_sessions(project, 0)
     assert garbage(project) == ["1 list"], "only what was made to be found"
 
 
