@@ -91,10 +91,11 @@ def _parse(path: bytes, content: bytes) -> Config:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{show(path)}: line {line} is not UTF-8; save the file as UTF-8") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{show(path)} is not TOML: {error}; correct it") from error
     except ValidationError as error:
         raise ConfigError(f"{show(path)}: {_first(error)}; correct it") from error
+    except (ValueError, RecursionError) as error:
+        # TOMLDecodeError is one; a number of more than 4,300 digits is another.
+        raise ConfigError(f"{show(path)} is not TOML: {error}; correct it") from error
 
 
 def _first(error: ValidationError) -> str:

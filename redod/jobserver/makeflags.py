@@ -13,6 +13,8 @@ _AUTH = re.compile(rb"(?:^| )--jobserver-(?:auth|fds)=(\S*)")
 _JOBS = re.compile(rb"(?:^| )(?:-j|--jobs=)(\d+)")
 _OURS = re.compile(rb"(?:^| )(?:--jobserver-(?:auth|fds)=\S*|-j\d*|--jobs(?:=\d+)?)(?= |$)")
 _DESCRIPTORS = re.compile(rb"(\d+),(\d+)")
+_DIGITS = 9
+"""Of a -j that are read: Python refuses to read thousands."""
 _MOST = 1000
 """Jobs, where MAKEFLAGS does not say how many."""
 
@@ -36,7 +38,7 @@ def named_jobserver(flags: bytes) -> Named | None:
         return None
     jobs = _JOBS.findall(options)
     fifo = found[-1].removeprefix(b"fifo:") if found[-1].startswith(b"fifo:") else b""
-    return Named(found[-1], fifo, max(2, int(jobs[-1])) if jobs else _MOST)
+    return Named(found[-1], fifo, max(2, int(jobs[-1][:_DIGITS])) if jobs else _MOST)
 
 
 # Cached, since all jobs of a build have the same.

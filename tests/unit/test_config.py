@@ -74,6 +74,7 @@ def test_the_first_pattern_that_matches_a_target_says_how_long_it_may_take(name:
         ("job = 3", "there is no setting 'job', only jobs, background,"),
         (b"# \xff", "line 1 is not UTF-8"),
         ("x = " + "[" * 5000, "is not TOML"),
+        ("jobs = " + "4" * 5000, "is not TOML"),
         ("#" + "x" * (1 << 20), "longer than"),
     ],
 )
