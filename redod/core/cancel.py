@@ -42,17 +42,23 @@ def _abandon(world: World, want: Want) -> list[Call]:
     job = want.job
     if want.state is WantState.RUNNING:
         assert job is not None
-        if not job.joined:
+        subscriber = _subscriber(job)
+        if subscriber is None:
             return _kill(world, job)
-        rehome(world, job, job.joined[0])
+        rehome(world, job, subscriber)
         return []
     if want.state in (WantState.CLEAN, WantState.FAILED, WantState.DROPPED):
         return []
     ahead = [want.ahead] if want.ahead is not None else []
     forget(world, want)
-    if job is not None and not job.joined and not job.want.calls:
+    if job is not None and not job.want.calls and _subscriber(job) is None:
         return [*ahead, *_kill(world, job)]
     return ahead
+
+
+def _subscriber(job: Job) -> Want | None:
+    """Somebody who has joined it for its result. `redo` has not: it waits until it can run the script itself."""
+    return next((want for want in job.joined if not want.force), None)
 
 
 def _kill(world: World, job: Job) -> list[Call]:

@@ -109,6 +109,23 @@ def test_redo_never_joins_a_job_that_runs_already(seed: int) -> None:
 
 
 @SEEDS
+def test_a_job_that_only_redo_waits_for_ends_with_its_own_client(seed: int) -> None:
+    """It would be run again anyway: `redo slow`, Ctrl-C, and `redo slow` at once."""
+    project = Project({"a": "hold\nout"}, seed=seed)
+    first = project.start("a")
+    project.until_runs("a")
+    second = project.start("a", force=True)
+    (job,) = project.simulation.scheduler.world.jobs.values()
+    while not job.joined:
+        assert project.simulation.advance()
+    project.simulation.cancel(first)
+    while not job.cancelled:
+        assert project.simulation.advance()
+    project.simulation.finish()
+    assert (second.status, project.runs_of("a")) == (0, 2)
+
+
+@SEEDS
 def test_sessions_that_queue_for_the_same_target_run_it_once(seed: int) -> None:
     project = Project({"a": "out", "b": "out"}, seed=seed, jobs=1)
     clients = [project.start("b a"), project.start("b a"), project.start("a b")]
