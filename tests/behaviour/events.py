@@ -61,6 +61,13 @@ class Watched:
     def wait_end(self) -> None:
         wait_for_end(os.dup(self.pidfd))
 
+    def wait_stopped(self) -> None:
+        """Ctrl-Z comes to each process by itself: before that it may still read what is typed for others."""
+        deadline = time.monotonic() + PATIENCE
+        while Path(f"/proc/{self.pid}/stat").read_bytes().rpartition(b") ")[2][:1] != b"T":
+            assert time.monotonic() < deadline, f"process {self.pid} is not stopped"
+            os.sched_yield()
+
     def kill(self, number: int = signal.SIGKILL) -> None:
         try:
             signal.pidfd_send_signal(self.pidfd, number)

@@ -253,9 +253,10 @@ def test_when_the_server_was_killed_the_next_one_ends_it_and_not_the_shell_aroun
 def test_ctrl_z_stops_it_and_fg_goes_on(asking: Project, pids: Fifo, shell: Terminal) -> None:
     with shell as terminal:
         terminal.send("redo --console x\r")
-        pids.receive_process()
+        job = pids.receive_process()
         terminal.send(CTRL_Z)
         terminal.wait(is_stopped)
+        job.wait_stopped()
         terminal.send("fg\r")
         terminal.wait(lambda lines: lines[-1] == "redo --console x")
         terminal.send("word\r")
