@@ -17,6 +17,7 @@ def copy_store(inside: bytes, outside: bytes) -> None:
     directory `outside`, which is the user's own. Each time anew: whoever can write the medium may have built since.
     """
     with suppress(OSError):
+        os.stat(join(inside, DATABASE))
         lock = os.open(join(inside, b"lock"), os.O_RDONLY | os.O_CLOEXEC)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -17,6 +17,7 @@ from redod.core.stamps import Stamp
 from redod.core.suspects import suspect
 from redod.failpoints import reach
 from redod.store import StoreError, classic
+from redod.store.copied import copy_store
 from redod.store.intents import Intents
 from redod.store.loading import Loading
 from redod.store.lock import Owner, acquire
@@ -96,6 +97,8 @@ class Store:
         # The collector would walk the growing graph again and again, and there is no garbage: not now, not later.
         gc.disable()
         try:
+            if self.workspace.original:
+                copy_store(self.workspace.original, self.workspace.directory)
             yield from self._begin()
         except BaseException:
             self._lock.give_back()

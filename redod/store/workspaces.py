@@ -13,7 +13,7 @@ from typing import NamedTuple
 from redod.core.paths import directory_of, join, show
 from redod.failpoints import reach
 from redod.store import StoreError
-from redod.store.copied import copy_store, is_read_only
+from redod.store.copied import is_read_only
 from redod.store.ownership import make_directory, open_file
 from redod.store.tables import DATABASE
 
@@ -39,6 +39,8 @@ class Workspace(NamedTuple):
     directory: bytes
     lock_in: bytes = b""
     """Where its lock is, if not there."""
+    original: bytes = b""
+    """What its store is to be a copy of whenever it is opened: the one in the tree, which is on read-only media."""
 
     @property
     def lock(self) -> bytes:
@@ -137,11 +139,10 @@ class Workspaces:
             workspace = Workspace(root, inside)
         else:
             _make_outside(outside)
-            if not is_passed_over and is_local and is_read_only(root):
-                copy_store(inside, outside)
             # A lock in the tree tells servers on other machines of us.
             is_shared = not is_passed_over and not is_local and _make_store(inside)
-            workspace = Workspace(root, outside, inside if is_shared else b"")
+            is_copied = not is_passed_over and is_local and is_read_only(root)
+            workspace = Workspace(root, outside, inside if is_shared else b"", inside if is_copied else b"")
         self._stores[root] = True
         self._opened[root] = workspace
         return workspace

@@ -100,13 +100,15 @@ def test_what_was_built_is_known_when_its_medium_is_read_only(project: Project, 
         project.run("redo", "x", cwd=medium, check=True)
         project.run("redod", "stop", check=True)
         mount("-o", "remount,ro,bind", str(medium))
-        again = project.run("redo-ifchange", "x", cwd=medium, check=True)
-        assert again.stderr == b""
+        for _ in range(3):
+            again = project.run("redo-ifchange", "x", cwd=medium, check=True)
+            assert again.stderr == b""
         assert project.run("redo-targets", cwd=medium, check=True).stdout == b"x\n"
         (tmp_path / "outside").write_text("22\n")
         result = project.run("redo-ifchange", "x", cwd=medium)
         assert result.returncode == 1
         assert b"is on a read-only file system" in result.stderr
+        assert b"removed" not in result.stderr
         project.run("redod", "stop", check=True)
     finally:
         subprocess.run(["umount", str(medium)], check=True)
